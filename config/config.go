@@ -1,0 +1,287 @@
+// Package config is the contract between the two halves of Sluice: control
+// writes it, proxy serves it. It is plain data: it names no Kubernetes type and
+// no socket, prints itself and validates itself.
+//
+// A configuration is a set of named resources (listeners, routes, backends).
+// Resources are immutable once they are part of a [Delta]; a change is a new
+// resource under the same name.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Delta is a change of the configuration: resources to set and names to remove.
+// It is applied as a whole or not at all.
+type Delta struct {
+	// Version numbers the configuration that this delta leads to. It only grows.
+	Version uint64
+	// Reset says that the delta is the whole configuration: what it does not
+	// name is removed.
+	Reset     bool
+	Listeners []*Listener
+	Routes    []*Route
+	Backends  []*Backend
+	Removed   []Ref
+}
+
+// Empty reports whether the delta changes nothing.
+func (d *Delta) Empty() bool {
+	return !d.Reset && len(d.Listeners) == 0 && len(d.Routes) == 0 && len(d.Backends) == 0 && len(d.Removed) == 0
+}
+
+// Kind tells the kinds of resources apart.
+type Kind string
+
+// The kinds of resources.
+const (
+	KindListener Kind = "listener"
+	KindRoute    Kind = "route"
+	KindBackend  Kind = "backend"
+)
+
+// Ref names one resource.
+type Ref struct {
+	Kind Kind
+	Name string
+}
+
+// Report is the data plane's answer to a Delta.
+type Report struct {
+	// Version is that of the delta that is now in force.
+	Version uint64
+	// Listeners has every listener of the configuration in force; the error
+	// says why one is not served (an address in use, a port that needs more rights).
+	Listeners map[string]error
+}
+
+// Protocol is what a listener speaks, in the words of the Gateway API.
+type Protocol string
+
+// ProtocolHTTP is HTTP/1.1 in clear text.
+const ProtocolHTTP Protocol = "HTTP"
+
+// Listener accepts connections and hands requests to the routes attached to it.
+// Listeners of the same address and port share their socket; a request then
+// belongs to the listener with the most specific hostname and to no other.
+type Listener struct {
+	// Name is namespace/gateway/section.
+	Name string
+	// Addresses to bind. None means all addresses of the host.
+	Addresses []netip.Addr
+	Port      uint16
+	Protocol  Protocol
+	// Hostname is empty (any), a name, or a wildcard such as "*.shop.example".
+	// It is lower case.
+	Hostname string
+}
+
+// Route is the rules of one route object and where they are attached.
+type Route struct {
+	// Name is kind/namespace/name, the kind in lower case: "httproute/default/shop".
+	Name string
+	// Created orders routes with equally specific matches: the older wins, then
+	// the lesser namespace/name.
+	Created     time.Time
+	Attachments []Attachment
+	Rules       []Rule
+}
+
+// Attachment binds a route to a listener.
+type Attachment struct {
+	// Listener is the Name of a Listener.
+	Listener string
+	// Hostnames is the intersection of the listener's hostname and the route's,
+	// in lower case; [""] stands for any. It is never empty.
+	Hostnames []string
+}
+
+// Rule is one rule of a route. One of Fault, Filters.Redirect and Backends
+// decides the answer, in this order; without any, the answer is 500.
+type Rule struct {
+	// Name is the rule's name in the route object; often empty.
+	Name string
+	// Matches are alternatives; there is at least one.
+	Matches  []Match
+	Filters  Filters
+	Backends []BackendRef
+	Timeouts Timeouts
+	Retry    *Retry
+	// Fault is set where the rule itself cannot be served, as for a filter
+	// that names something absent.
+	Fault *Fault
+}
+
+// Fault is an answer in place of what could not be configured.
+type Fault struct {
+	// Status is the HTTP status code of the answer.
+	Status int
+	// Reason is for logs and explain, never for the client.
+	Reason string
+}
+
+// Match holds if each of its parts holds.
+type Match struct {
+	Path PathMatch
+	// Method is empty for any.
+	Method string
+	// Headers are in the order of the route object; names are lower case and unique.
+	Headers []ValueMatch
+	// Query parameters; names are unique and compared exactly.
+	Query []ValueMatch
+}
+
+// PathMatchType is how a path is compared.
+type PathMatchType string
+
+// The types of path matches.
+const (
+	PathExact  PathMatchType = "Exact"
+	PathPrefix PathMatchType = "PathPrefix"
+	PathRegex  PathMatchType = "RegularExpression"
+)
+
+// PathMatch compares the request's path, normalised and without its query.
+type PathMatch struct {
+	Type  PathMatchType
+	Value string
+}
+
+// ValueMatch compares a header or a query parameter.
+type ValueMatch struct {
+	Name string
+	// Regex says that Value is an RE2 expression that the whole value must match.
+	Regex bool
+	Value string
+}
+
+// Filters change a request on its way to the backend and its response on the
+// way back. Each kind stands at most once, as in the Gateway API.
+type Filters struct {
+	RequestHeaders  *HeaderModifier
+	ResponseHeaders *HeaderModifier
+	Redirect        *Redirect
+	Rewrite         *Rewrite
+	Mirrors         []Mirror
+	CORS            *CORS
+}
+
+// Header is a header field. Names keep the case that the user wrote.
+type Header struct {
+	Name, Value string
+}
+
+// HeaderModifier sets, adds and removes header fields, in this order.
+type HeaderModifier struct {
+	Set    []Header
+	Add    []Header
+	Remove []string
+}
+
+// PathModifier replaces the whole path or the prefix that the rule matched.
+type PathModifier struct {
+	// Full is the new path when Prefix is false.
+	Full string
+	// Prefix says to replace the matched prefix with Replacement.
+	Prefix      bool
+	Replacement string
+}
+
+// Redirect answers with a redirection.
+type Redirect struct {
+	// Scheme, Hostname and Port replace those of the request where set.
+	Scheme   string
+	Hostname string
+	Port     uint16
+	Path     *PathModifier
+	// Status is 301, 302, 303, 307 or 308.
+	Status int
+}
+
+// Rewrite changes the request's authority and path.
+type Rewrite struct {
+	Hostname string
+	Path     *PathModifier
+}
+
+// Mirror sends a copy of the request to another backend and ignores the answer.
+type Mirror struct {
+	// Backend is the Name of a Backend.
+	Backend string
+	// Numerator of Denominator requests are mirrored.
+	Numerator, Denominator int32
+}
+
+// CORS answers preflight requests and adds the response fields of the Fetch
+// standard's CORS protocol.
+type CORS struct {
+	// AllowOrigins are origins, "*", or origins with a wildcard such as
+	// "https://*.shop.example".
+	AllowOrigins     []string
+	AllowMethods     []string
+	AllowHeaders     []string
+	ExposeHeaders    []string
+	AllowCredentials bool
+	MaxAge           time.Duration
+}
+
+// Timeouts of a rule. Zero means no limit.
+type Timeouts struct {
+	// Request bounds the whole exchange, retries included.
+	Request time.Duration
+	// BackendRequest bounds one attempt.
+	BackendRequest time.Duration
+}
+
+// Retry says when a request is sent again.
+type Retry struct {
+	// Codes are the response status codes that are retried.
+	Codes []int
+	// Attempts is the most retries after the first try.
+	Attempts int
+	// Backoff is the least time between two tries. Zero means the default.
+	Backoff time.Duration
+}
+
+// BackendRef is one backend of a rule and its share of the requests.
+type BackendRef struct {
+	// Backend is the Name of a Backend, empty if Fault is set.
+	Backend string
+	// Weight is the share; zero takes no requests.
+	Weight  int32
+	Filters Filters
+	// Fault answers this reference's share where it cannot be served.
+	Fault *Fault
+}
+
+// AppProtocol is what a backend speaks.
+type AppProtocol string
+
+// The protocols of backends.
+const (
+	AppHTTP      AppProtocol = "http"
+	AppWebSocket AppProtocol = "ws"
+	AppH2C       AppProtocol = "h2c"
+)
+
+// Backend is one port of a service, or one of Sluice's own Backend objects.
+type Backend struct {
+	// Name is kind/namespace/name:port, the kind in lower case:
+	// "service/default/web:80". A Backend object has no port: "backend/default/web".
+	Name      string
+	Protocol  AppProtocol
+	Endpoints []Endpoint
+}
+
+// Endpoint is one address of a backend: exactly one of Address, Host and Unix is set.
+type Endpoint struct {
+	Address netip.AddrPort
+	// Host is a domain name, resolved by the data plane again and again, with Port.
+	Host string
+	Port uint16
+	// Unix is the path of a socket.
+	Unix string
+	// The conditions of an EndpointSlice's endpoint.
+	Ready, Serving, Terminating bool
+}
