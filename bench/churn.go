@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The load of the churn measurement: far from saturation, so that latency
+// shows what the proxy does and not how long the queue is.
+const (
+	churnConnections = 16
+	churnRate        = 2000 // Requests per second over all connections.
+	churnInterval    = 50 * time.Millisecond
+)
+
+// measureChurn compares Sluice's latency with many routes while nothing
+// changes and while a route changes every 50 ms.
+func measureChurn(ctx context.Context, w io.Writer, set settings, ps *processes, origin string) error {
+	dir := filepath.Join(ps.dir, "churn")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	if err := writeGateway(dir, port, origin); err != nil {
+		return err
+	}
+	for i := range set.routes {
+		if err := writeRoute(dir, i, fmt.Sprintf("/route/%d", i), 1); err != nil {
+			return err
+		}
+	}
+	p, err := runSluice(ps, "sluice-churn", set.sluice, "epoll", dir)
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	if err := p.waitReady(ctx, "http://"+address+"/route/0"); err != nil {
+		return err
+	}
+	if _, err := load(ctx, address, 2*time.Second); err != nil {
+		return err // The first run only warms up.
+	}
+	quiet, err := load(ctx, address, set.churn)
+	if err != nil {
+		return err
+	}
+	changes, churned, err := loadWithChanges(ctx, address, dir, set)
+	if err != nil {
+		return err
+	}
+	writeChurn(w, set, quiet, churned, changes)
+	return nil
+}
+
+// loadWithChanges loads address while routes change, and returns the number of changes.
+func loadWithChanges(ctx context.Context, address, dir string, set settings) (int, []float64, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	result := make(chan error, 1)
+	changes := 0
+	go func() {
+		ticker := time.NewTicker(churnInterval)
+		defer ticker.Stop()
+		for ctx.Err() == nil {
+			changes++
+			number := changes % set.routes
+			if err := writeRoute(dir, number, fmt.Sprintf("/route/%d", number), changes+1); err != nil {
+				result <- err
+				return
+			}
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+			}
+		}
+		result <- nil
+	}()
+	latencies, err := load(ctx, address, set.churn)
+	cancel()
+	if changeErr := <-result; err == nil {
+		err = changeErr
+	}
+	return changes, latencies, err
+}
+
+func writeChurn(w io.Writer, set settings, quiet, churned []float64, changes int) {
+	fmt.Fprintf(w, "\n## Latency with %d routes at %d requests/s, in milliseconds\n\n| | p50 | p99 | p99.9 |\n|---|---|---|---|\n", set.routes, churnRate)
+	for _, row := range []struct {
+		name   string
+		values []float64
+	}{{"quiet", quiet}, {fmt.Sprintf("a route changes every %s (%d changes)", churnInterval, changes), churned}} {
+		fmt.Fprintf(w, "| %s | %.2f | %.2f | %.2f |\n", row.name, quantile(row.values, 0.5), quantile(row.values, 0.99), quantile(row.values, 0.999))
+	}
+	fmt.Fprintf(w, "\np99 under change is %.2f times the quiet one.\n", quantile(churned, 0.99)/quantile(quiet, 0.99))
+}
+
+// load sends requests at a fixed rate and returns their latencies in
+// milliseconds, each from the moment at which it was due: a late answer delays
+// the next request of its connection and is counted for both.
+func load(ctx context.Context, address string, duration time.Duration) ([]float64, error) {
+	var (
+		group     sync.WaitGroup
+		mutex     sync.Mutex
+		latencies []float64
+		failure   error
+	)
+	for i := range churnConnections {
+		group.Go(func() {
+			offset := time.Duration(i) * time.Second / churnRate
+			own, err := loadConnection(ctx, address, offset, duration)
+			mutex.Lock()
+			defer mutex.Unlock()
+			latencies = append(latencies, own...)
+			if err != nil {
+				failure = err
+			}
+		})
+	}
+	group.Wait()
+	return latencies, failure
+}
+
+// loadConnection is one connection's part of load.
+func loadConnection(ctx context.Context, address string, offset, duration time.Duration) ([]float64, error) {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	reader := bufio.NewReader(conn)
+	request := "GET /route/0 HTTP/1.1\r\nHost: bench.example\r\n\r\n"
+	const period = time.Second * churnConnections / churnRate
+	var latencies []float64
+	start := time.Now().Add(offset)
+	for due := start; due.Sub(start) < duration && ctx.Err() == nil; due = due.Add(period) {
+		time.Sleep(time.Until(due))
+		if _, err := io.Copy(conn, strings.NewReader(request)); err != nil {
+			return latencies, err
+		}
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			return latencies, err
+		}
+		if _, err := io.Copy(io.Discard, response.Body); err != nil {
+			return latencies, err
+		}
+		if response.StatusCode != http.StatusOK {
+			return latencies, fmt.Errorf("status %s", response.Status)
+		}
+		latencies = append(latencies, float64(time.Since(due).Microseconds())/1000)
+	}
+	return latencies, nil
+}
