@@ -1,0 +1,80 @@
+package snapshot
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayx "sigs.k8s.io/gateway-api/apisx/v1alpha1"
+)
+
+// The kinds of objects in a Snapshot. Each stands for one Go type, whatever
+// apiVersion the object was written in.
+const (
+	KindGatewayClass          Kind = "GatewayClass"
+	KindGateway               Kind = "Gateway"
+	KindHTTPRoute             Kind = "HTTPRoute"
+	KindReferenceGrant        Kind = "ReferenceGrant"
+	KindGRPCRoute             Kind = "GRPCRoute"
+	KindTLSRoute              Kind = "TLSRoute"
+	KindTCPRoute              Kind = "TCPRoute"
+	KindUDPRoute              Kind = "UDPRoute"
+	KindBackendTLSPolicy      Kind = "BackendTLSPolicy"
+	KindListenerSet           Kind = "ListenerSet"
+	KindXBackend              Kind = "XBackend"
+	KindXBackendTrafficPolicy Kind = "XBackendTrafficPolicy"
+	KindXMesh                 Kind = "XMesh"
+	KindNamespace             Kind = "Namespace"
+	KindService               Kind = "Service"
+	KindSecret                Kind = "Secret"
+	KindConfigMap             Kind = "ConfigMap"
+	KindEndpointSlice         Kind = "EndpointSlice"
+)
+
+// KindOf is the kind of a typed object, which may be a nil pointer. It is empty
+// for types that a Snapshot does not hold.
+func KindOf(object Object) Kind {
+	switch object.(type) {
+	case *gatewayv1.GatewayClass:
+		return KindGatewayClass
+	case *gatewayv1.Gateway:
+		return KindGateway
+	case *gatewayv1.HTTPRoute:
+		return KindHTTPRoute
+	case *gatewayv1.ReferenceGrant:
+		return KindReferenceGrant
+	case *gatewayv1.GRPCRoute:
+		return KindGRPCRoute
+	case *gatewayv1.TLSRoute:
+		return KindTLSRoute
+	case *gatewayv1.TCPRoute:
+		return KindTCPRoute
+	case *gatewayv1.UDPRoute:
+		return KindUDPRoute
+	case *gatewayv1.BackendTLSPolicy:
+		return KindBackendTLSPolicy
+	case *gatewayv1.ListenerSet:
+		return KindListenerSet
+	case *gatewayx.XBackend:
+		return KindXBackend
+	case *gatewayx.XBackendTrafficPolicy:
+		return KindXBackendTrafficPolicy
+	case *gatewayx.XMesh:
+		return KindXMesh
+	case *corev1.Namespace:
+		return KindNamespace
+	case *corev1.Service:
+		return KindService
+	case *corev1.Secret:
+		return KindSecret
+	case *corev1.ConfigMap:
+		return KindConfigMap
+	case *discoveryv1.EndpointSlice:
+		return KindEndpointSlice
+	}
+	return ""
+}
+
+// KeyOf is the key of a typed object.
+func KeyOf(object Object) Key {
+	return Key{Kind: KindOf(object), Namespace: object.GetNamespace(), Name: object.GetName()}
+}
