@@ -20,16 +20,19 @@ import (
 
 // Loop runs handlers, one at a time. Only Post and Stop may be called from
 // outside; the other methods belong to handlers of this loop and to functions
-// that it runs.
+// that it runs, and, before Run, to the goroutine that will call Run.
+// Every loop that was made must be run, if only to end it after Stop.
 type Loop interface {
 	// Run serves until Stop and returns when every handler has ended.
 	Run() error
 	// Stop ends Run: connections and listeners are closed, and handlers that
-	// wait get ErrStopped. It may be called from anywhere, more than once.
+	// wait, or try to, get ErrStopped. Only Await still waits for its function.
+	// It may be called from anywhere, more than once.
 	Stop()
-	// Post runs fn on the loop, soon, outside any handler: fn must not wait.
-	// It may be called from any goroutine. After Stop it does nothing.
-	Post(fn func())
+	// Post runs fn on the loop, soon, outside any handler, in the order of the
+	// calls: fn must not wait. It may be called from any goroutine. It reports
+	// whether fn will run: not once the loop has ended.
+	Post(fn func()) bool
 
 	// Go starts a handler. It runs when the caller waits or returns. A panic
 	// in a handler ends that handler only and is reported to OnPanic.
@@ -65,7 +68,8 @@ type Listener interface {
 	// Pause stops accepting until Resume; waiting connections stay queued.
 	Pause()
 	Resume()
-	// Close stops listening. Connections that are queued are accepted first.
+	// Close stops listening. Connections that are queued are accepted first,
+	// some perhaps shortly after Close has returned.
 	Close() error
 }
 
@@ -91,9 +95,10 @@ type Timer interface {
 // reads and one writes at a time.
 type Conn interface {
 	// Read waits for bytes. io.EOF is the peer's end of its stream;
-	// os.ErrDeadlineExceeded an expired read deadline.
+	// os.ErrDeadlineExceeded an expired read deadline, bytes or not.
 	Read(p []byte) (int, error)
-	// TryRead is Read without waiting: ErrAgain where no byte is there.
+	// TryRead is Read without waiting and without regard to the deadline:
+	// ErrAgain where no byte is there. It may be called outside any handler.
 	TryRead(p []byte) (int, error)
 	// Write waits until the kernel has taken all of p, or for the write deadline.
 	Write(p []byte) (int, error)
@@ -105,11 +110,12 @@ type Conn interface {
 
 	// Notify calls fn once, on the loop and outside any handler, when a Read
 	// would not wait (bytes, the peer's end, an error), or with
-	// os.ErrDeadlineExceeded when the read deadline expires. Until then the
-	// connection needs neither a handler nor a buffer.
+	// os.ErrDeadlineExceeded when the read deadline expires, or ErrStopped when
+	// the loop ends. Otherwise err is nil: the next Read tells. Until then the
+	// connection needs neither a handler nor a buffer. Close forgets it.
 	Notify(fn func(err error))
-	// StopNotify takes a Notify back. It reports false if there is none
-	// pending, because fn was called or is about to be.
+	// StopNotify takes a Notify back: fn will not be called. It reports false
+	// if there is none pending, because fn was called already.
 	StopNotify() bool
 	// OnAbort has fn called once, on the loop and outside any handler, when the
 	// peer resets the connection or is gone for reading and writing. The
@@ -119,8 +125,8 @@ type Conn interface {
 	// Splice moves up to n bytes from src to this connection without copying
 	// them through user memory, waiting as Read and Write do, within both
 	// deadlines; each progress moves both deadlines on by idle, if that is not
-	// zero. It returns ErrUnsupported, and has moved nothing, where this
-	// connection or src cannot.
+	// zero. It returns io.EOF if src ended before n bytes, and ErrUnsupported,
+	// having moved nothing, where this connection or src cannot.
 	Splice(src Conn, n int64, idle time.Duration) (int64, error)
 
 	// CloseWrite ends this side's stream (FIN) and leaves reading open.
