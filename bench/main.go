@@ -2,7 +2,7 @@
 // engines, nginx and a net/http reverse proxy, in front of one origin, on
 // loopback. It prints tables and, with -out, writes them as Markdown.
 //
-//	go run . -sluice ../bin/sluice -out RESULTS.md
+//	go run . -sluice ../build/sluice -out RESULTS.md
 //
 // It needs nginx and wrk. Everything that it starts ends with it.
 package main
@@ -54,7 +54,7 @@ func main() {
 func parseFlags() (settings, error) {
 	var set settings
 	var connections string
-	flag.StringVar(&set.sluice, "sluice", "../bin/sluice", "the sluice binary")
+	flag.StringVar(&set.sluice, "sluice", "../build/sluice", "the sluice binary")
 	flag.StringVar(&set.out, "out", "", "write the tables as Markdown to this file too")
 	flag.IntVar(&set.rounds, "rounds", 15, "interleaved rounds; each runs every contestant once")
 	flag.DurationVar(&set.duration, "duration", 3*time.Second, "length of one run of wrk")

@@ -1,0 +1,37 @@
+# `make help` lists the targets.
+
+SHELL := /bin/bash
+SLUICE := build/sluice
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint generate bench
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## serve examples/quickstart with demo backends on 127.0.0.1; Ctrl-C ends it
+	@trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT; \
+	$(SLUICE) echo --listen 127.0.0.1:9001 & \
+	$(SLUICE) echo --listen 127.0.0.1:9002 & \
+	$(SLUICE) echo --listen 127.0.0.1:9003 & \
+	$(SLUICE) run examples/quickstart & \
+	wait $$!
+
+build: ## build build/sluice
+	go build -o $(SLUICE) ./cmd/sluice
+
+test: ## unit, golden, script and data-plane tests on both engines, then the race detector
+	go test ./...
+	go test -race -short ./...
+
+lint: ## gofmt, go vet and staticcheck
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted: $$files" >&2; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	cd bench && go vet ./...
+
+generate: ## write what is generated from the API types
+	go generate ./...
+
+bench: build ## compare with nginx and net/http, about 15 minutes; writes docs/measurements.md
+	cd bench && go run . -sluice ../$(SLUICE) -out ../docs/measurements.md
