@@ -19,12 +19,14 @@ const (
 )
 
 const (
-	// maxPending bounds what waits to be written, in bytes for each worker.
-	// It holds some tens of milliseconds of a worker's full speed.
-	maxPending = 256 << 10
+	// maxPending bounds what waits to be written, in bytes for each worker: a
+	// writer may stall for a tenth of a second at a worker's full speed.
+	maxPending = 1 << 20
 	// batchDelay is how long a record waits for others, so that a busy gateway
-	// writes tens of times a second and not once for each request.
+	// writes tens of times a second and not once for each request; batchBytes
+	// is when they are enough.
 	batchDelay = 50 * time.Millisecond
+	batchBytes = 64 << 10
 )
 
 // AccessLog writes a record for each request. Log never waits for the writer:
@@ -38,7 +40,7 @@ type AccessLog struct {
 	dropped atomic.Uint64
 
 	wake   chan struct{} // something is pending
-	half   chan struct{} // a worker's bound is half reached: do not wait for more
+	enough chan struct{} // a worker has batchBytes pending: do not wait for more
 	closed chan struct{}
 	done   chan struct{}
 	err    error // of the last failed write; the writer's until done is closed
@@ -60,7 +62,7 @@ func NewAccessLog(out io.Writer, format Format, workers int) *AccessLog {
 		out:     out,
 		workers: make([]pending, workers),
 		wake:    make(chan struct{}, 1),
-		half:    make(chan struct{}, 1),
+		enough:  make(chan struct{}, 1),
 		closed:  make(chan struct{}),
 		done:    make(chan struct{}),
 	}
@@ -91,8 +93,8 @@ func (l *AccessLog) Log(worker int, r *Request) {
 		l.dropped.Add(1)
 	case before == 0:
 		signal(l.wake)
-	case before < maxPending/2 && after >= maxPending/2:
-		signal(l.half)
+	case before < batchBytes && after >= batchBytes:
+		signal(l.enough)
 	}
 }
 
@@ -129,7 +131,7 @@ func (l *AccessLog) write() {
 		}
 		select {
 		case <-time.After(batchDelay):
-		case <-l.half:
+		case <-l.enough:
 		case <-l.closed:
 		}
 		spare = l.flush(spare)
