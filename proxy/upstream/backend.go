@@ -1,0 +1,145 @@
+package upstream
+
+import (
+	"errors"
+	"slices"
+	"sync/atomic"
+
+	"github.com/sluicegateway/sluice/config"
+)
+
+// ErrNoEndpoints says that a backend has no endpoint that may take a request;
+// the answer is 503 (HTTPRoute, backendRefs).
+var ErrNoEndpoints = errors.New("upstream: the backend has no ready endpoint")
+
+// Backend is what a backendRef names. It is a lasting handle: endpoints come
+// and go behind it, and a backend that is removed and set again is the same
+// Backend to whoever still holds it. All methods may be called from anywhere.
+type Backend struct {
+	name     string
+	counters counters
+	state    atomic.Pointer[state]
+	// cursors are the places in the round robin, one per worker, each touched
+	// by its own loop only.
+	cursors []uint32
+}
+
+// state is what a backend has at one time; it is immutable.
+type state struct {
+	protocol config.AppProtocol
+	// endpoints in the order of the configuration, each address once.
+	endpoints []*Endpoint
+	// usable are those that take requests.
+	usable []*Endpoint
+}
+
+func newBackend(name string, workers int) *Backend {
+	b := &Backend{name: name, cursors: make([]uint32, workers)}
+	// Loops that start at different places are even together.
+	for i := range b.cursors {
+		b.cursors[i] = uint32(i)
+	}
+	b.state.Store(&state{protocol: config.AppHTTP})
+	return b
+}
+
+// Name is the backend's name in the configuration.
+func (b *Backend) Name() string { return b.name }
+
+// Protocol is what the backend speaks.
+func (b *Backend) Protocol() config.AppProtocol { return b.state.Load().protocol }
+
+// Endpoints are the backend's endpoints, ready or not. The slice is not to be changed.
+func (b *Backend) Endpoints() []*Endpoint { return b.state.Load().endpoints }
+
+// Usable are the endpoints that take requests at present: those that are
+// ready; if none is, those that serve, terminating ones among them (as
+// kube-proxy does: KEP-1669). The slice is not to be changed.
+func (b *Backend) Usable() []*Endpoint { return b.state.Load().usable }
+
+// Counters are the sums over all endpoints that the backend ever had.
+func (b *Backend) Counters() Counters { return b.counters.read() }
+
+// set replaces the endpoints and returns those that went away. Endpoints that
+// stay keep their identity, and with it their counters and pooled connections.
+func (b *Backend) set(c *config.Backend, names *names) (gone []*Endpoint) {
+	old := b.state.Load()
+	kept := make(map[address]*Endpoint, len(old.endpoints))
+	for _, e := range old.endpoints {
+		if old.protocol == c.Protocol && !e.gone.Load() {
+			kept[e.address] = e
+		}
+	}
+	next := b.build(c, kept, names)
+	b.state.Store(next)
+	for _, e := range old.endpoints {
+		if !e.gone.Load() && !slices.Contains(next.endpoints, e) {
+			gone = append(gone, e)
+		}
+	}
+	return gone
+}
+
+// build makes the new state. An address that stands more than once, as it may
+// in several EndpointSlices, is one endpoint in the best of its conditions.
+func (b *Backend) build(c *config.Backend, kept map[address]*Endpoint, names *names) *state {
+	s := &state{protocol: c.Protocol}
+	best := map[*Endpoint]condition{}
+	seen := map[address]*Endpoint{}
+	for i := range c.Endpoints {
+		a := addressOf(&c.Endpoints[i])
+		e := seen[a]
+		if e == nil {
+			if e = kept[a]; e == nil {
+				e = newEndpoint(b, a, names)
+			}
+			seen[a] = e
+			s.endpoints = append(s.endpoints, e)
+		}
+		best[e] = max(best[e], conditionOf(&c.Endpoints[i]))
+	}
+	s.usable = usable(s.endpoints, best)
+	return s
+}
+
+// usable are the endpoints in the best condition that any of them is in.
+func usable(endpoints []*Endpoint, conditions map[*Endpoint]condition) []*Endpoint {
+	best := serving
+	for _, c := range conditions {
+		best = max(best, c)
+	}
+	var in []*Endpoint
+	for _, e := range endpoints {
+		if conditions[e] == best {
+			in = append(in, e)
+		}
+	}
+	return in
+}
+
+// pick is the worker's next endpoint in turn that is not among those tried. If
+// all are, it is any but the last of them; if there is but one, that one.
+func (b *Backend) pick(worker int, tried []*Endpoint) (*Endpoint, error) {
+	usable := b.state.Load().usable
+	n := uint32(len(usable))
+	if n == 0 {
+		return nil, ErrNoEndpoints
+	}
+	first := b.cursors[worker]
+	b.cursors[worker] = (first + 1) % n
+	if len(tried) == 0 {
+		return usable[first%n], nil
+	}
+	second := usable[first%n]
+	for i := range n {
+		e := usable[(first+i)%n]
+		if !slices.Contains(tried, e) {
+			b.cursors[worker] = (first + i + 1) % n
+			return e, nil
+		}
+		if second == tried[len(tried)-1] {
+			second = e
+		}
+	}
+	return second, nil
+}

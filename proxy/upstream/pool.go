@@ -1,0 +1,207 @@
+package upstream
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/sluicegateway/sluice/proxy/loop"
+)
+
+// Limits of one pool, that is, of one worker.
+type Limits struct {
+	// IdlePerEndpoint and Idle bound the idle connections to one endpoint and
+	// in all. Over the bound the one that has been idle longest is closed.
+	IdlePerEndpoint, Idle int
+	// IdleTimeout closes a connection that nobody took for so long. It is to be
+	// less than the endpoints' own timeout: an endpoint that closes first may
+	// do so just as a request is on its way.
+	IdleTimeout time.Duration
+	// ConnectTimeout bounds a connect, from the name to the connection.
+	ConnectTimeout time.Duration
+}
+
+// DefaultLimits are made for servers' common defaults: nginx closes idle
+// connections after 75 s, Go never. For those that close earlier (Node.js and
+// Apache after 5 s) a pool notices the close; a request that crosses with it
+// finds [Pool.Dial] for another try. The connect timeout is Envoy's.
+var DefaultLimits = Limits{
+	IdlePerEndpoint: 128,
+	Idle:            1024,
+	IdleTimeout:     60 * time.Second,
+	ConnectTimeout:  5 * time.Second,
+}
+
+// Pool is one worker's view of the backends: its place in their round robins
+// and its connections to their endpoints. It belongs to its loop.
+type Pool struct {
+	loop   loop.Loop
+	worker int
+	limits Limits
+
+	idle     map[*Endpoint]*connList
+	all      connList
+	draining bool
+	// probe takes the byte that an idle connection must not have.
+	probe [1]byte
+}
+
+// Conn is a connection to an endpoint. Whoever got it from a pool ends with
+// exactly one of [Pool.Put] and [Pool.Discard].
+type Conn struct {
+	loop.Conn
+	endpoint *Endpoint
+	// addr is the address of a domain name that the connection was made to.
+	addr netip.AddrPort
+	// expire is called when something happens to the idle connection; made once.
+	expire func(error)
+	idle   bool
+	links  [lists]links
+}
+
+// Endpoint is the endpoint that the connection leads to.
+func (c *Conn) Endpoint() *Endpoint { return c.endpoint }
+
+func newPool(l loop.Loop, worker int, limits Limits) *Pool {
+	return &Pool{
+		loop:   l,
+		worker: worker,
+		limits: limits,
+		idle:   map[*Endpoint]*connList{},
+		all:    connList{kind: byPool},
+	}
+}
+
+// Worker is the number of the pool's worker, from 0; [Split.Next] wants it.
+func (p *Pool) Worker() int { return p.worker }
+
+// Pick is the next endpoint for a request: round robin over [Backend.Usable].
+// It avoids those that the request has tried, the last of them above all, where
+// there are others. The error is [ErrNoEndpoints].
+func (p *Pool) Pick(b *Backend, tried []*Endpoint) (*Endpoint, error) {
+	return b.pick(p.worker, tried)
+}
+
+// Get is a connection to e: an idle one if there is one, the last that came
+// back first, else a new one as by [Pool.Dial]. reused says which. Handlers only.
+func (p *Pool) Get(e *Endpoint, deadline time.Time) (c *Conn, reused bool, err error) {
+	if c := p.takeIdle(e); c != nil {
+		e.countActive(1)
+		e.countReused()
+		return c, true, nil
+	}
+	c, err = p.Dial(e, deadline)
+	return c, false, err
+}
+
+// Dial is a new connection to e, within [Limits.ConnectTimeout] and the
+// deadline (zero: none). The error is a [*ConnectError]. Handlers only.
+func (p *Pool) Dial(e *Endpoint, deadline time.Time) (*Conn, error) {
+	limit := p.loop.Now().Add(p.limits.ConnectTimeout)
+	if deadline.IsZero() || limit.Before(deadline) {
+		deadline = limit
+	}
+	e.countActive(1)
+	conn, addr, err := p.connect(e, deadline)
+	e.countConnect(err)
+	if err != nil {
+		e.countActive(-1)
+		return nil, newConnectError(e, err)
+	}
+	c := &Conn{Conn: conn, endpoint: e, addr: addr}
+	c.expire = func(error) {
+		if c.idle {
+			p.drop(c)
+		}
+	}
+	return c, nil
+}
+
+// Put takes a connection back whose response was read to its end and that may
+// carry another request. It is closed where it cannot be kept. While it is
+// idle, any byte, end or error closes it: no byte of an endpoint can become
+// part of the answer to a request that was not yet made.
+func (p *Pool) Put(c *Conn) {
+	e := c.endpoint
+	e.countActive(-1)
+	if p.draining || !e.has(c.addr) {
+		c.Close()
+		return
+	}
+	list := p.idle[e]
+	if list == nil {
+		list = &connList{kind: byEndpoint}
+		p.idle[e] = list
+	}
+	if list.len >= p.limits.IdlePerEndpoint {
+		p.drop(list.oldest)
+	} else if p.all.len >= p.limits.Idle {
+		p.drop(p.all.oldest)
+	}
+	c.idle = true
+	list.push(c)
+	p.all.push(c)
+	c.SetReadDeadline(p.loop.Now().Add(p.limits.IdleTimeout))
+	c.Notify(c.expire)
+}
+
+// Discard closes a connection that can carry no other request.
+func (p *Pool) Discard(c *Conn) {
+	c.endpoint.countActive(-1)
+	c.Close()
+}
+
+// Drain closes all idle connections, now and those that come back later.
+func (p *Pool) Drain() {
+	p.draining = true
+	for p.all.oldest != nil {
+		p.drop(p.all.oldest)
+	}
+}
+
+// Idle is the number of idle connections.
+func (p *Pool) Idle() int { return p.all.len }
+
+// takeIdle takes the youngest sound connection. Notify tells only what the loop
+// has seen; the probe also sees what arrived since, and so catches both a byte
+// out of turn and most closes that would otherwise cross with the request.
+func (p *Pool) takeIdle(e *Endpoint) *Conn {
+	list := p.idle[e]
+	for list != nil && list.youngest != nil {
+		c := list.youngest
+		p.unlink(c)
+		quiet := c.StopNotify()
+		c.SetReadDeadline(time.Time{})
+		if quiet && p.silent(c) && e.has(c.addr) {
+			return c
+		}
+		c.Close()
+	}
+	return nil
+}
+
+func (p *Pool) silent(c *Conn) bool {
+	_, err := c.TryRead(p.probe[:])
+	return err == loop.ErrAgain
+}
+
+// forget closes the idle connections to endpoints that are gone.
+func (p *Pool) forget(gone []*Endpoint) {
+	for _, e := range gone {
+		list := p.idle[e]
+		for list != nil && list.oldest != nil {
+			p.drop(list.oldest)
+		}
+		delete(p.idle, e)
+	}
+}
+
+func (p *Pool) drop(c *Conn) {
+	p.unlink(c)
+	c.Close()
+}
+
+func (p *Pool) unlink(c *Conn) {
+	c.idle = false
+	p.idle[c.endpoint].remove(c)
+	p.all.remove(c)
+}
