@@ -1,0 +1,186 @@
+package route
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/sluicegateway/sluice/config"
+)
+
+// compiled is a route with its rules, whatever it is attached to.
+type compiled[A any] struct {
+	config *config.Route
+	// name is namespace/name, which breaks ties.
+	name       string
+	candidates []*candidate[A]
+}
+
+// candidate is one match of one rule.
+type candidate[A any] struct {
+	route *compiled[A]
+	rule  *Rule[A]
+	// index is the match's place in the rule, from 0.
+	index int
+	conditions
+}
+
+// compileRoute compiles every rule. A match with an invalid regular expression
+// is left out, as it can never match, and its rule gets a Fault: what is left
+// of it answers as what it is, misconfigured.
+func compileRoute[A any](r *config.Route, action func(*config.Route, *config.Rule) A) *compiled[A] {
+	c := &compiled[A]{config: r, name: namespacedName(r.Name)}
+	for i := range r.Rules {
+		rule := &Rule[A]{Route: r, Rule: &r.Rules[i], Index: i}
+		for j := range rule.Rule.Matches {
+			conditions, err := compileMatch(&r.Rules[i].Matches[j])
+			if err != nil {
+				rule.Rule = withFault(&r.Rules[i], err)
+				continue
+			}
+			c.candidates = append(c.candidates, &candidate[A]{c, rule, j, conditions})
+		}
+		rule.Action = action(r, rule.Rule)
+	}
+	return c
+}
+
+func withFault(rule *config.Rule, err error) *config.Rule {
+	faulty := *rule
+	faulty.Fault = &config.Fault{Status: http.StatusInternalServerError, Reason: err.Error()}
+	return &faulty
+}
+
+// namespacedName cuts the kind off a route's name.
+func namespacedName(name string) string {
+	if _, rest, ok := strings.Cut(name, "/"); ok {
+		return rest
+	}
+	return name
+}
+
+// conditions is a match, compiled.
+type conditions struct {
+	match *config.Match
+	// path is the exact path, the prefix without its trailing slash, or the
+	// expression.
+	path string
+	// expression is set for a RegularExpression path.
+	expression *expression
+	headers    []valueTest
+	query      []valueTest
+}
+
+// valueTest is a condition on one header or query parameter.
+type valueTest struct {
+	*config.ValueMatch
+	// expression is nil where the value is compared exactly.
+	expression *expression
+}
+
+func compileMatch(m *config.Match) (conditions, error) {
+	c := conditions{match: m}
+	var err error
+	switch m.Path.Type {
+	case config.PathExact:
+		c.path = normalise(m.Path.Value)
+	case config.PathPrefix:
+		c.path = strings.TrimSuffix(normalise(m.Path.Value), "/")
+	case config.PathRegex:
+		c.path = m.Path.Value
+		c.expression, err = compileExpression("path", m.Path.Value)
+	default:
+		err = fmt.Errorf("path match type %q is not known; use Exact, PathPrefix or RegularExpression", m.Path.Type)
+	}
+	if err != nil {
+		return c, err
+	}
+	if c.headers, err = compileValues("header", m.Headers); err != nil {
+		return c, err
+	}
+	c.query, err = compileValues("query parameter", m.Query)
+	return c, err
+}
+
+func compileValues(what string, matches []config.ValueMatch) ([]valueTest, error) {
+	if len(matches) == 0 {
+		return nil, nil
+	}
+	tests := make([]valueTest, len(matches))
+	for i := range matches {
+		tests[i].ValueMatch = &matches[i]
+		if !matches[i].Regex {
+			continue
+		}
+		var err error
+		if tests[i].expression, err = compileExpression(what+" "+matches[i].Name, matches[i].Value); err != nil {
+			return nil, err
+		}
+	}
+	return tests, nil
+}
+
+// expression is an RE2 expression that a whole value must match.
+type expression struct {
+	whole *regexp.Regexp
+	// start begins every value that matches: most values are told apart by it
+	// without running the expression.
+	start string
+}
+
+func compileExpression(what, value string) (*expression, error) {
+	// Alone first: "a)|(b" is invalid, but would not be within the group below.
+	alone, err := regexp.Compile(value)
+	if err != nil {
+		return nil, fmt.Errorf("the regular expression %q of the %s is invalid: %w; write it in RE2 syntax", value, what, err)
+	}
+	whole, err := regexp.Compile(`\A(?:` + value + `)\z`)
+	if err != nil {
+		return nil, fmt.Errorf("the regular expression %q of the %s is too large: %w", value, what, err)
+	}
+	start, _ := alone.LiteralPrefix()
+	return &expression{whole, start}, nil
+}
+
+func (e *expression) matches(value string) bool {
+	return strings.HasPrefix(value, e.start) && e.whole.MatchString(value)
+}
+
+// normalise brings the escapes of a configured path into the form that
+// requests' paths have: unreserved characters plain, the others with upper-case
+// digits (RFC 3986 section 6.2.2).
+func normalise(path string) string {
+	if !strings.Contains(path, "%") {
+		return path
+	}
+	var b strings.Builder
+	for i := 0; i < len(path); i++ {
+		if path[i] != '%' || !isHex(path, i+1) || !isHex(path, i+2) {
+			b.WriteByte(path[i])
+			continue
+		}
+		if c := unhex(path[i+1])<<4 | unhex(path[i+2]); isUnreserved(c) {
+			b.WriteByte(c)
+		} else {
+			b.WriteString(strings.ToUpper(path[i : i+3]))
+		}
+		i += 2
+	}
+	return b.String()
+}
+
+func isHex(s string, i int) bool {
+	return i < len(s) && ('0' <= s[i] && s[i] <= '9' || 'a' <= s[i]|0x20 && s[i]|0x20 <= 'f')
+}
+
+func unhex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c | 0x20 - 'a' + 10
+}
+
+func isUnreserved(c byte) bool {
+	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}

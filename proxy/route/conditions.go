@@ -1,0 +1,190 @@
+package route
+
+import (
+	"strings"
+
+	"github.com/sluicegateway/sluice/proxy/message"
+)
+
+// verdict is the outcome of testing a candidate: a hit, or the condition that failed.
+type verdict struct {
+	failed part
+	// index is the failed header's or query parameter's.
+	index int
+}
+
+// part is a part of a match.
+type part uint8
+
+const (
+	none part = iota
+	partPath
+	partMethod
+	partHeader
+	partQuery
+)
+
+var hit = verdict{}
+
+// test holds a match against a request. Whoever calls it has found the match by
+// its path, unless that is a regular expression.
+func (c *conditions) test(r *message.Request) verdict {
+	if c.expression != nil && !c.expression.matches(r.Path) {
+		return verdict{failed: partPath}
+	}
+	if c.match.Method != "" && c.match.Method != r.Method {
+		return verdict{failed: partMethod}
+	}
+	for i := range c.headers {
+		if !c.headers[i].matchesHeader(r) {
+			return verdict{partHeader, i}
+		}
+	}
+	for i := range c.query {
+		if !c.query[i].matchesQuery(r.Query) {
+			return verdict{partQuery, i}
+		}
+	}
+	return hit
+}
+
+// matchesHeader tests the field's value: that of the Host field is the
+// authority, and those of repeated fields are joined (RFC 9110 section 5.3).
+func (t *valueTest) matchesHeader(r *message.Request) bool {
+	value, more, ok := firstField(r, t.Name)
+	switch {
+	case !ok:
+		return false
+	case t.expression != nil && more:
+		return t.expression.matches(joinFields(r, t.Name))
+	case t.expression != nil:
+		return t.expression.matches(value)
+	case more:
+		return equalJoined(r, t.Name, t.Value)
+	}
+	return value == t.Value
+}
+
+// firstField returns the first value of a field and whether there are more.
+func firstField(r *message.Request, name string) (value string, more, ok bool) {
+	if name == "host" {
+		return r.Authority, false, true
+	}
+	for i := range r.Header.Fields {
+		f := &r.Header.Fields[i]
+		if len(f.Name) != len(name) || !strings.EqualFold(f.Name, name) {
+			continue
+		}
+		if ok {
+			return value, true, true
+		}
+		value, ok = f.Value, true
+	}
+	return value, false, ok
+}
+
+// separator joins the values of repeated fields: Cookie is no list (RFC 6265
+// section 4.2.1).
+func separator(name string) string {
+	if name == "cookie" {
+		return "; "
+	}
+	return ","
+}
+
+// joinFields returns the values of all fields of a name as one.
+func joinFields(r *message.Request, name string) string {
+	var values []string
+	for i := range r.Header.Fields {
+		if f := &r.Header.Fields[i]; strings.EqualFold(f.Name, name) {
+			values = append(values, f.Value)
+		}
+	}
+	return strings.Join(values, separator(name))
+}
+
+// equalJoined is joinFields(r, name) == want without the joining.
+func equalJoined(r *message.Request, name, want string) bool {
+	sep := ""
+	for i := range r.Header.Fields {
+		f := &r.Header.Fields[i]
+		if !strings.EqualFold(f.Name, name) {
+			continue
+		}
+		var ok bool
+		if want, ok = strings.CutPrefix(want, sep); !ok {
+			return false
+		}
+		if want, ok = strings.CutPrefix(want, f.Value); !ok {
+			return false
+		}
+		sep = separator(name)
+	}
+	return want == ""
+}
+
+// matchesQuery tests the first parameter of the name.
+func (t *valueTest) matchesQuery(query string) bool {
+	value, ok := parameter(query, t.Name)
+	switch {
+	case !ok:
+		return false
+	case t.expression != nil:
+		return t.expression.matches(decode(value))
+	}
+	return equalDecoded(value, t.Value)
+}
+
+// parameter returns the first value of the name in a query, still encoded. A
+// parameter without "=" has the empty value.
+func parameter(query, name string) (value string, ok bool) {
+	for query != "" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		encoded, value, _ := strings.Cut(pair, "=")
+		if pair != "" && equalDecoded(encoded, name) {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// equalDecoded is decode(encoded) == want without the decoding.
+func equalDecoded(encoded, want string) bool {
+	i := 0
+	for j := 0; j < len(encoded); i++ {
+		var c byte
+		c, j = decodeByte(encoded, j)
+		if i >= len(want) || want[i] != c {
+			return false
+		}
+	}
+	return i == len(want)
+}
+
+// decode decodes a name or value of a query as forms encode it (WHATWG URL,
+// application/x-www-form-urlencoded): "+" is a space, and "%" without two
+// hexadecimal digits is itself.
+func decode(encoded string) string {
+	if !strings.ContainsAny(encoded, "%+") {
+		return encoded
+	}
+	decoded := make([]byte, 0, len(encoded))
+	for i := 0; i < len(encoded); {
+		var c byte
+		c, i = decodeByte(encoded, i)
+		decoded = append(decoded, c)
+	}
+	return string(decoded)
+}
+
+// decodeByte returns the character that begins at i and the place of the next.
+func decodeByte(s string, i int) (c byte, next int) {
+	switch {
+	case s[i] == '+':
+		return ' ', i + 1
+	case s[i] == '%' && isHex(s, i+1) && isHex(s, i+2):
+		return unhex(s[i+1])<<4 | unhex(s[i+2]), i + 3
+	}
+	return s[i], i + 1
+}

@@ -1,0 +1,90 @@
+package route
+
+import (
+	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/proxy/message"
+)
+
+// Socket is the listeners that share one address. It is immutable and safe for
+// concurrent use; the zero value has no listener.
+type Socket[A any] struct {
+	own, wide sharded[string, *listener[A]]
+}
+
+// Match is what a request was matched to.
+type Match[A any] struct {
+	// Rule is nil if no rule matches: the answer is then 404.
+	Rule *Rule[A]
+	// Listener is nil if no listener takes the request's host.
+	Listener *config.Listener
+	// Hostname is the one, of those at which routes are attached to the
+	// listener, that takes the request's host.
+	Hostname string
+	// Prefix is the part of the path that a PathPrefix matched, without a
+	// trailing slash ("/" is ""), and empty for other matches.
+	Prefix string
+}
+
+// Match finds the rule that serves the request by its authority, method, path,
+// query and header. It does not allocate unless a regular expression looks at a repeated
+// or percent-encoded value. trace may be nil; else it records how the search went.
+func (s *Socket[A]) Match(r *message.Request, trace *Trace) Match[A] {
+	host := hostOf(r.Authority)
+	l := s.listener(host)
+	if trace != nil {
+		traceListeners(trace, s, host, l)
+	}
+	if l == nil {
+		return Match[A]{}
+	}
+	m := Match[A]{Listener: l.config}
+	h := l.host(host)
+	if trace != nil {
+		traceHosts(trace, l, host, h)
+	}
+	if h == nil {
+		return m
+	}
+	m.Hostname = h.hostname
+	c := h.find(&search{r, trace})
+	if trace != nil {
+		traceOthers(trace, h, r, c)
+	}
+	if c == nil {
+		return m
+	}
+	m.Rule = c.rule
+	if c.match.Path.Type == config.PathPrefix {
+		m.Prefix = c.path
+	}
+	return m
+}
+
+// search is one run through the candidates of a host.
+type search struct {
+	request *message.Request
+	trace   *Trace
+}
+
+// listener returns the listener with the most specific hostname for the host.
+func (s *Socket[A]) listener(host string) *listener[A] {
+	for key, ok := host, true; ok; key, ok = wider(key) {
+		if l, ok := s.own.get(key); ok {
+			return l
+		}
+		if l, ok := s.wide.get(key); ok {
+			return l
+		}
+	}
+	return nil
+}
+
+// host returns the most specific hostname with routes for the host.
+func (l *listener[A]) host(host string) *host[A] {
+	for key, ok := host, true; ok; key, ok = wider(key) {
+		if h, ok := l.hosts.get(key); ok {
+			return h
+		}
+	}
+	return nil
+}
