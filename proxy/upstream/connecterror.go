@@ -10,33 +10,11 @@ import (
 	"github.com/sluicegateway/sluice/proxy/loop"
 )
 
-// Reason is why a connection could not be made, as a word for logs and metrics.
-type Reason string
-
-// The reasons.
-const (
-	ReasonRefused     Reason = "connect_refused"
-	ReasonReset       Reason = "connect_reset"
-	ReasonTimeout     Reason = "connect_timeout"
-	ReasonUnreachable Reason = "connect_unreachable"
-	ReasonDenied      Reason = "connect_denied"
-	ReasonNoSocket    Reason = "connect_no_socket"
-	ReasonExhausted   Reason = "connect_exhausted"
-	ReasonResolve     Reason = "resolve_failed"
-	ReasonStopped     Reason = "stopped"
-	ReasonOther       Reason = "connect_failed"
-)
-
 // ConnectError is a failed attempt to connect to an endpoint. Nothing of the
-// request was sent.
+// request was sent. [Reason] tells in a word what Err says at length.
 type ConnectError struct {
 	Endpoint *Endpoint
-	Reason   Reason
 	Err      error
-}
-
-func newConnectError(e *Endpoint, err error) *ConnectError {
-	return &ConnectError{Endpoint: e, Reason: reasonOf(err), Err: err}
 }
 
 // Error names the backend, the endpoint and the cause.
@@ -48,33 +26,36 @@ func (e *ConnectError) Error() string {
 func (e *ConnectError) Unwrap() error { return e.Err }
 
 // reasons in the order of what they tell: of a race whose attempts failed in
-// different ways, a refusal says more than an unreachable family.
+// different ways, a refusal says more than a family that is unreachable.
 var reasons = []struct {
 	err    error
-	reason Reason
+	reason string
 }{
-	{loop.ErrStopped, ReasonStopped},
-	{errResolve, ReasonResolve},
-	{syscall.ECONNREFUSED, ReasonRefused},
-	{syscall.ECONNRESET, ReasonReset},
-	{fs.ErrNotExist, ReasonNoSocket},
-	{fs.ErrPermission, ReasonDenied},
+	{loop.ErrStopped, "stopped"},
+	{errResolve, "resolve"},
+	{syscall.ECONNREFUSED, "refused"},
+	{syscall.ECONNRESET, "reset"},
+	{fs.ErrNotExist, "no_socket"},
+	{fs.ErrPermission, "denied"},
 	// No descriptors, no local ports; for a unix socket a full backlog.
-	{syscall.EMFILE, ReasonExhausted},
-	{syscall.ENFILE, ReasonExhausted},
-	{syscall.EADDRNOTAVAIL, ReasonExhausted},
-	{syscall.EAGAIN, ReasonExhausted},
-	{os.ErrDeadlineExceeded, ReasonTimeout},
-	{syscall.ETIMEDOUT, ReasonTimeout},
-	{syscall.EHOSTUNREACH, ReasonUnreachable},
-	{syscall.ENETUNREACH, ReasonUnreachable},
+	{syscall.EMFILE, "exhausted"},
+	{syscall.ENFILE, "exhausted"},
+	{syscall.EADDRNOTAVAIL, "exhausted"},
+	{syscall.EAGAIN, "exhausted"},
+	{os.ErrDeadlineExceeded, "timeout"},
+	{syscall.ETIMEDOUT, "timeout"},
+	{syscall.EHOSTUNREACH, "unreachable"},
+	{syscall.ENETUNREACH, "unreachable"},
 }
 
-func reasonOf(err error) Reason {
+// Reason says in one word, for logs and metrics, why no connection could be
+// made: refused, reset, timeout, unreachable, denied, no_socket, exhausted (of
+// descriptors or ports), resolve, stopped, or failed for anything else.
+func Reason(err error) string {
 	for _, r := range reasons {
 		if errors.Is(err, r.err) {
 			return r.reason
 		}
 	}
-	return ReasonOther
+	return "failed"
 }

@@ -105,7 +105,7 @@ func (p *Pool) Dial(e *Endpoint, deadline time.Time) (*Conn, error) {
 	e.countConnect(err)
 	if err != nil {
 		e.countActive(-1)
-		return nil, newConnectError(e, err)
+		return nil, &ConnectError{Endpoint: e, Err: err}
 	}
 	c := &Conn{Conn: conn, endpoint: e, addr: addr}
 	c.expire = func(error) {

@@ -3,6 +3,7 @@ package upstream
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -142,7 +143,7 @@ func lookup(ctx context.Context, conf *dns.ClientConfig, name string) (Answer, e
 		Addrs: append(a.answer.Addrs, b.answer.Addrs...),
 		TTL:   min(a.answer.TTL, b.answer.TTL),
 	}
-	switch err := errors.Join(a.err, b.err); {
+	switch err := cmp.Or(a.err, b.err); {
 	case len(both.Addrs) == 0 && err != nil:
 		return Answer{}, err
 	case len(both.Addrs) == 0:
@@ -157,20 +158,20 @@ func lookup(ctx context.Context, conf *dns.ClientConfig, name string) (Answer, e
 // name has no such record is an answer, without addresses and with a long TTL.
 func query(ctx context.Context, conf *dns.ClientConfig, name string, family uint16) (Answer, error) {
 	question := new(dns.Msg).SetQuestion(name, family).SetEdns0(maxDatagram, false)
-	var errs []error
+	var failure error
 	for range max(conf.Attempts, 1) {
 		for _, server := range conf.Servers {
 			reply, err := exchange(ctx, conf, question, net.JoinHostPort(server, conf.Port))
 			if err == nil {
 				return addresses(reply), nil
 			}
-			errs = append(errs, fmt.Errorf("name server %s: %w", server, err))
 			if ctx.Err() != nil {
 				return Answer{}, ctx.Err()
 			}
+			failure = fmt.Errorf("name server %s: %w", server, err)
 		}
 	}
-	return Answer{}, errors.Join(errs...)
+	return Answer{}, failure
 }
 
 // exchange asks one server, by TCP if the answer does not fit a datagram.
