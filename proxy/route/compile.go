@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/proxy/message"
 )
 
 // compiled is a route with its rules, whatever it is attached to.
@@ -147,40 +148,10 @@ func (e *expression) matches(value string) bool {
 	return strings.HasPrefix(value, e.start) && e.whole.MatchString(value)
 }
 
-// normalise brings the escapes of a configured path into the form that
-// requests' paths have: unreserved characters plain, the others with upper-case
-// digits (RFC 3986 section 6.2.2).
+// normalise brings a configured path into the form that requests' paths have.
 func normalise(path string) string {
-	if !strings.Contains(path, "%") {
-		return path
+	if normal, err := message.NormalizePath(path); err == nil {
+		return normal
 	}
-	var b strings.Builder
-	for i := 0; i < len(path); i++ {
-		if path[i] != '%' || !isHex(path, i+1) || !isHex(path, i+2) {
-			b.WriteByte(path[i])
-			continue
-		}
-		if c := unhex(path[i+1])<<4 | unhex(path[i+2]); isUnreserved(c) {
-			b.WriteByte(c)
-		} else {
-			b.WriteString(strings.ToUpper(path[i : i+3]))
-		}
-		i += 2
-	}
-	return b.String()
-}
-
-func isHex(s string, i int) bool {
-	return i < len(s) && ('0' <= s[i] && s[i] <= '9' || 'a' <= s[i]|0x20 && s[i]|0x20 <= 'f')
-}
-
-func unhex(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return c | 0x20 - 'a' + 10
-}
-
-func isUnreserved(c byte) bool {
-	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
+	return path
 }

@@ -48,79 +48,25 @@ func (c *conditions) test(r *message.Request) verdict {
 	return hit
 }
 
-// matchesHeader tests the field's value: that of the Host field is the
-// authority, and those of repeated fields are joined (RFC 9110 section 5.3).
+// matchesHeader tests the value of a field.
 func (t *valueTest) matchesHeader(r *message.Request) bool {
-	value, more, ok := firstField(r, t.Name)
+	value, ok := field(r, t.Name)
 	switch {
 	case !ok:
 		return false
-	case t.expression != nil && more:
-		return t.expression.matches(joinFields(r, t.Name))
 	case t.expression != nil:
 		return t.expression.matches(value)
-	case more:
-		return equalJoined(r, t.Name, t.Value)
 	}
 	return value == t.Value
 }
 
-// firstField returns the first value of a field and whether there are more.
-func firstField(r *message.Request, name string) (value string, more, ok bool) {
+// field returns the value of a field: that of Host is the authority, and those
+// of repeated fields are joined (RFC 9110 section 5.3).
+func field(r *message.Request, name string) (string, bool) {
 	if name == "host" {
-		return r.Authority, false, true
+		return r.Authority, r.Authority != ""
 	}
-	for i := range r.Header.Fields {
-		f := &r.Header.Fields[i]
-		if len(f.Name) != len(name) || !strings.EqualFold(f.Name, name) {
-			continue
-		}
-		if ok {
-			return value, true, true
-		}
-		value, ok = f.Value, true
-	}
-	return value, false, ok
-}
-
-// separator joins the values of repeated fields: Cookie is no list (RFC 6265
-// section 4.2.1).
-func separator(name string) string {
-	if name == "cookie" {
-		return "; "
-	}
-	return ","
-}
-
-// joinFields returns the values of all fields of a name as one.
-func joinFields(r *message.Request, name string) string {
-	var values []string
-	for i := range r.Header.Fields {
-		if f := &r.Header.Fields[i]; strings.EqualFold(f.Name, name) {
-			values = append(values, f.Value)
-		}
-	}
-	return strings.Join(values, separator(name))
-}
-
-// equalJoined is joinFields(r, name) == want without the joining.
-func equalJoined(r *message.Request, name, want string) bool {
-	sep := ""
-	for i := range r.Header.Fields {
-		f := &r.Header.Fields[i]
-		if !strings.EqualFold(f.Name, name) {
-			continue
-		}
-		var ok bool
-		if want, ok = strings.CutPrefix(want, sep); !ok {
-			return false
-		}
-		if want, ok = strings.CutPrefix(want, f.Value); !ok {
-			return false
-		}
-		sep = separator(name)
-	}
-	return want == ""
+	return r.Header.Joined(name)
 }
 
 // matchesQuery tests the first parameter of the name.
@@ -187,4 +133,15 @@ func decodeByte(s string, i int) (c byte, next int) {
 		return unhex(s[i+1])<<4 | unhex(s[i+2]), i + 3
 	}
 	return s[i], i + 1
+}
+
+func isHex(s string, i int) bool {
+	return i < len(s) && ('0' <= s[i] && s[i] <= '9' || 'a' <= s[i]|0x20 && s[i]|0x20 <= 'f')
+}
+
+func unhex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c|0x20 - 'a' + 10
 }

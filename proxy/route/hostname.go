@@ -1,6 +1,10 @@
 package route
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/sluicegateway/sluice/proxy/message"
+)
 
 // maxHostname is the length of the longest domain name (RFC 1035 section
 // 2.3.4); it also bounds the search for a wildcard.
@@ -10,14 +14,10 @@ const maxHostname = 253
 // suffix, which begins with a dot as no exact name does; "" is any.
 func hostKey(hostname string) string { return strings.TrimPrefix(hostname, "*") }
 
-// hostOf returns the name in an authority, without its port and the dot of an
-// absolute name, or "" where it cannot match anything but any.
-func hostOf(authority string) string {
-	host := authority
-	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		host = host[:i]
-	}
-	host = strings.TrimSuffix(host, ".")
+// hostOf returns the name that the request is for, or "" where it cannot match
+// anything but any.
+func hostOf(r *message.Request) string {
+	host := r.Host()
 	if len(host) > maxHostname || strings.HasPrefix(host, ".") {
 		return ""
 	}

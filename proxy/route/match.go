@@ -13,6 +13,8 @@ type Socket[A any] struct {
 
 // Match is what a request was matched to.
 type Match[A any] struct {
+	// Trace may be set before the search, to record how it goes.
+	Trace *Trace
 	// Rule is nil if no rule matches: the answer is then 404.
 	Rule *Rule[A]
 	// Listener is nil if no listener takes the request's host.
@@ -21,43 +23,45 @@ type Match[A any] struct {
 	// listener, that takes the request's host.
 	Hostname string
 	// Prefix is the part of the path that a PathPrefix matched, without a
-	// trailing slash ("/" is ""), and empty for other matches.
+	// trailing slash ("/" is ""). It is empty for other matches.
 	Prefix string
 }
 
-// Match finds the rule that serves the request by its authority, method, path,
-// query and header. It does not allocate unless a regular expression looks at a repeated
-// or percent-encoded value. trace may be nil; else it records how the search went.
-func (s *Socket[A]) Match(r *message.Request, trace *Trace) Match[A] {
-	host := hostOf(r.Authority)
+// Match finds the rule that serves the request, by its authority, method, path,
+// query and header, writes to m what it found, and reports whether it found a
+// rule. It allocates nothing, but where a condition looks at a repeated field, or an
+// expression at a percent-encoded query parameter.
+func (s *Socket[A]) Match(r *message.Request, m *Match[A]) bool {
+	*m = Match[A]{Trace: m.Trace}
+	host := hostOf(r)
 	l := s.listener(host)
-	if trace != nil {
-		traceListeners(trace, s, host, l)
+	if m.Trace != nil {
+		traceListeners(m.Trace, s, host, l)
 	}
 	if l == nil {
-		return Match[A]{}
+		return false
 	}
-	m := Match[A]{Listener: l.config}
+	m.Listener = l.config
 	h := l.host(host)
-	if trace != nil {
-		traceHosts(trace, l, host, h)
+	if m.Trace != nil {
+		traceHosts(m.Trace, l, host, h)
 	}
 	if h == nil {
-		return m
+		return false
 	}
 	m.Hostname = h.hostname
-	c := h.find(&search{r, trace})
-	if trace != nil {
-		traceOthers(trace, h, r, c)
+	c := h.find(&search{r, m.Trace})
+	if m.Trace != nil {
+		traceOthers(m.Trace, h, r, c)
 	}
 	if c == nil {
-		return m
+		return false
 	}
 	m.Rule = c.rule
 	if c.match.Path.Type == config.PathPrefix {
 		m.Prefix = c.path
 	}
-	return m
+	return true
 }
 
 // search is one run through the candidates of a host.

@@ -103,11 +103,7 @@ func (v verdict) explain(c *conditions, r *message.Request) string {
 		return fmt.Sprintf("method is %s, not %s", clip(r.Method), c.match.Method)
 	case partHeader:
 		t := &c.headers[v.index]
-		_, _, ok := firstField(r, t.Name)
-		value := r.Authority
-		if t.Name != "host" {
-			value = joinFields(r, t.Name)
-		}
+		value, ok := field(r, t.Name)
 		return t.explain("header", value, ok)
 	case partQuery:
 		t := &c.query[v.index]
