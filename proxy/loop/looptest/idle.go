@@ -1,0 +1,182 @@
+package looptest
+
+import (
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/sluicegateway/sluice/proxy/loop"
+)
+
+var idleTests = map[string]func(*testing.T, Engine){
+	"Notify tells of bytes once":                          testNotify,
+	"Notify tells of the peer's end":                      testNotifyEOF,
+	"Notify tells of the read deadline":                   testNotifyDeadline,
+	"Notify has its deadline moved on":                    testNotifyDeadlineMoved,
+	"Notify tells of the loop's end":                      testNotifyStopped,
+	"Notify is silent when the bytes were read already":   testNotifyExact,
+	"StopNotify leaves the bytes to the next read":        testStopNotify,
+	"Close forgets a Notify":                              testCloseForgetsNotify,
+	"keep-alive: a handler only while there is something": testKeepAlive,
+}
+
+// notified calls Notify and returns what it will tell.
+func (f *fixture) notified(c loop.Conn) <-chan error {
+	told := make(chan error, 2)
+	f.post(func() { c.Notify(func(err error) { told <- err }) })
+	return told
+}
+
+func testNotify(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	client, server := f.connect()
+	told := f.notified(server)
+	say(t, client, "hello")
+	if err := <-told; err != nil {
+		t.Errorf("Notify: %v", err)
+	}
+	f.handle(func() { readWant(t, server, "hello") })
+	say(t, client, "again")
+	f.handle(func() { readWant(t, server, "again") })
+	f.post(func() {
+		if server.StopNotify() {
+			t.Error("a Notify is pending after it was called")
+		}
+		if len(told) > 0 {
+			t.Error("Notify was called twice")
+		}
+	})
+}
+
+func testNotifyEOF(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	client, server := f.connect()
+	told := f.notified(server)
+	client.Close()
+	if err := <-told; err != nil {
+		t.Errorf("Notify: %v", err)
+	}
+	f.post(func() {
+		if _, err := server.TryRead(make([]byte, 1)); err != io.EOF {
+			t.Errorf("TryRead: %v, want io.EOF", err)
+		}
+	})
+}
+
+func testNotifyDeadline(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	client, server := f.connect()
+	f.post(func() { server.SetReadDeadline(f.loop.Now().Add(30 * time.Millisecond)) })
+	if err := <-f.notified(server); err != os.ErrDeadlineExceeded {
+		t.Errorf("Notify: %v, want os.ErrDeadlineExceeded", err)
+	}
+	f.post(func() { server.SetReadDeadline(time.Time{}) })
+	told := f.notified(server)
+	say(t, client, "x")
+	if err := <-told; err != nil {
+		t.Errorf("Notify after a new deadline: %v", err)
+	}
+	f.handle(func() { readWant(t, server, "x") })
+}
+
+func testNotifyDeadlineMoved(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	client, server := f.connect()
+	f.post(func() { server.SetReadDeadline(f.loop.Now().Add(30 * time.Millisecond)) })
+	told := f.notified(server)
+	f.post(func() { server.SetReadDeadline(f.loop.Now().Add(time.Hour)) })
+	f.handle(func() { f.loop.Sleep(80 * time.Millisecond) })
+	say(t, client, "x")
+	if err := <-told; err != nil {
+		t.Errorf("Notify: %v, want it to tell of the byte", err)
+	}
+}
+
+func testNotifyStopped(t *testing.T, e Engine) {
+	f := prepare(t, e, 1)
+	f.run()
+	_, server := f.connect()
+	told := f.notified(server)
+	f.stop()
+	if err := <-told; err != loop.ErrStopped {
+		t.Errorf("Notify: %v, want loop.ErrStopped", err)
+	}
+}
+
+// The second byte's edge may reach the loop after the byte itself was read.
+func testNotifyExact(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	client, server := f.connect()
+	for range 50 {
+		done := f.begin(func() {
+			readWant(t, server, "ab")
+			server.Write([]byte("ok"))
+			server.Notify(func(err error) { t.Errorf("Notify without a byte: %v", err) })
+		})
+		say(t, client, "a")
+		say(t, client, "b")
+		hear(t, client, "ok")
+		<-done
+		f.handle(func() {
+			f.loop.Sleep(time.Millisecond)
+			if !server.StopNotify() {
+				t.Error("the Notify is gone")
+			}
+		})
+	}
+}
+
+func testStopNotify(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	client, server := f.connect()
+	f.post(func() {
+		server.Notify(func(err error) { t.Errorf("Notify was called after StopNotify: %v", err) })
+		if !server.StopNotify() {
+			t.Error("StopNotify: false, want true")
+		}
+		if server.StopNotify() {
+			t.Error("a second StopNotify: true, want false")
+		}
+	})
+	say(t, client, "hello")
+	f.handle(func() { readWant(t, server, "hello") })
+}
+
+func testCloseForgetsNotify(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	client, server := f.connect()
+	f.post(func() {
+		server.Notify(func(err error) { t.Errorf("Notify was called after Close: %v", err) })
+		server.Close()
+	})
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the client's read: %v, want io.EOF", err)
+	}
+}
+
+func testKeepAlive(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	l := f.listen(f.loop, anyPort, func(c loop.Conn) { serveIdle(c) })
+	client := f.dial(l.Addr())
+	for range 100 {
+		say(t, client, "hello")
+		hear(t, client, "hello")
+	}
+}
+
+// serveIdle echoes with a handler only while there are bytes.
+func serveIdle(c loop.Conn) {
+	c.Notify(func(error) {
+		c.Loop().Go(func() {
+			buf := make([]byte, 64)
+			n, err := c.Read(buf)
+			if err != nil {
+				c.Close()
+				return
+			}
+			c.Write(buf[:n])
+			serveIdle(c)
+		})
+	})
+}
