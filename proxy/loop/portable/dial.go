@@ -29,10 +29,13 @@ func (l *Loop) dial(network, address string, deadline time.Time) (net.Conn, erro
 	}()
 	raw, err := l.group.Network.Dial(ctx, network, address)
 	switch {
+	case l.hasStopped():
+		if err == nil {
+			_ = raw.Close()
+		}
+		return nil, loop.ErrStopped
 	case err == nil:
 		return raw, nil
-	case l.hasStopped():
-		return nil, loop.ErrStopped
 	case ctx.Err() != nil, isTimeout(err):
 		return nil, os.ErrDeadlineExceeded
 	}

@@ -42,7 +42,7 @@ type listener struct {
 
 // Listen implements loop.Loop.
 func (l *Loop) Listen(addr netip.AddrPort, accept func(loop.Conn)) (loop.Listener, error) {
-	if l.ending {
+	if l.hasStopped() {
 		return nil, loop.ErrStopped
 	}
 	g := l.group

@@ -159,6 +159,8 @@ func (l *Loop) Sleep(d time.Duration) (err error) {
 		select {
 		case <-timer.C:
 		case <-l.stopped:
+		}
+		if l.hasStopped() {
 			err = loop.ErrStopped
 		}
 	})
