@@ -1,0 +1,226 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/sluicegateway/sluice/proxy/http1"
+	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/message"
+	"github.com/sluicegateway/sluice/proxy/upstream"
+)
+
+// attempt is one try at sending a request to an endpoint: the connection, and
+// the buffer of the response's head.
+type attempt struct {
+	x        *exchange
+	conn     *upstream.Conn // nil without one
+	reused   bool           // it had carried other requests before
+	tried    []*upstream.Endpoint
+	deadline time.Time // of this try, zero for none
+	to       bodyWriter
+	in       []byte
+	w        int
+	parser   http1.Parser
+	answered bool // a byte of a response has come
+	canceled bool
+	closes   bool // the connection ends with this response
+}
+
+func (a *attempt) init(x *exchange) {
+	a.x = x
+	a.in = make([]byte, headBuffer)
+	a.parser.Limits = x.Limits.Head
+	a.to = bodyWriter{worker: x.Worker, idle: x.Limits.UpstreamIdle, out: make([]byte, 0, headBuffer)}
+}
+
+// clear forgets the try; its connection must have been let go.
+func (a *attempt) clear() {
+	a.conn, a.to.conn, a.deadline, a.w = nil, nil, time.Time{}, 0
+	a.parser = http1.Parser{Limits: a.x.Limits.Head}
+	a.answered, a.canceled, a.reused, a.closes = false, false, false, false
+	a.to.out, a.to.sent, a.to.hard, a.to.chunked = a.to.out[:0], 0, time.Time{}, false
+	if len(a.in) > headBuffer {
+		a.in = make([]byte, headBuffer)
+	}
+	if cap(a.to.out) > headBuffer {
+		a.to.out = make([]byte, 0, headBuffer)
+	}
+}
+
+// connect gets a connection to an endpoint of b; fresh wants a new one.
+func (a *attempt) connect(b *upstream.Backend, fresh bool) failure {
+	x := a.x
+	a.deadline = x.deadline
+	if t := x.match.Rule.Action.Timeouts.BackendRequest; t > 0 {
+		a.deadline = earlier(x.Loop.Now().Add(t), x.deadline)
+	}
+	endpoint, err := x.Pool.Pick(b, a.tried)
+	if err != nil {
+		return failure{503, "no_endpoints"}
+	}
+	a.tried = append(a.tried, endpoint)
+	x.log.Endpoint = endpoint.String()
+	if fresh {
+		a.conn, err = x.Pool.Dial(endpoint, a.deadline)
+	} else {
+		a.conn, a.reused, err = x.Pool.Get(endpoint, a.deadline)
+	}
+	switch {
+	case err != nil:
+		a.conn = nil
+		return connectFailure(err)
+	case x.aborted:
+		return failure{499, "client_reset"}
+	}
+	a.to.conn, a.to.hard = a.conn, a.deadline
+	x.respBody.hard = a.deadline
+	return failure{}
+}
+
+// connectFailure: nothing was sent, so the backend is unavailable (503) rather
+// than wrong (502), unless it was silent for too long.
+func connectFailure(err error) failure {
+	reason := upstream.Reason(err)
+	if reason == "timeout" {
+		return failure{504, "upstream_connect_timeout"}
+	}
+	return failure{503, connectReasons[reason]}
+}
+
+// connectReasons are words for the log, put together once and not per request.
+var connectReasons = map[string]string{
+	"refused": "upstream_connect_refused", "reset": "upstream_connect_reset",
+	"unreachable": "upstream_connect_unreachable", "denied": "upstream_connect_denied",
+	"no_socket": "upstream_connect_no_socket", "exhausted": "upstream_connect_exhausted",
+	"resolve": "upstream_resolve_failed", "stopped": "shutdown", "failed": "upstream_connect_failed",
+}
+
+// send writes the request's head, and its body as far as it is there. The rest
+// of the body is an upload of its own, beside the wait for the response.
+func (a *attempt) send() failure {
+	x := a.x
+	a.to.chunked = x.req.BodyLength == message.LengthUnknown
+	x.req.Close = false // what the client asked for concerns its own connection
+	a.to.out = http1.AppendRequest(a.to.out[:0], &x.req)
+	if x.bodyIsHere() {
+		err := a.to.put(x.gathered)
+		if err == nil {
+			err = a.to.finish(x.reqBody.trailer())
+		}
+		return sendFailure(err)
+	}
+	if err := a.to.flush(); err != nil {
+		return sendFailure(err)
+	}
+	x.startUpload()
+	return failure{}
+}
+
+func sendFailure(err error) failure {
+	switch {
+	case err == nil:
+		return failure{}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return failure{504, "upstream_write_timeout"}
+	}
+	return failure{502, "upstream_reset"}
+}
+
+// receive reads the head of the final response; interim ones are passed on.
+func (a *attempt) receive() failure {
+	for interim := 0; ; interim++ {
+		n, f := a.readHead()
+		if !f.none() {
+			return f
+		}
+		resp := &a.x.resp
+		if resp.Status >= 200 || resp.Status == 101 {
+			a.x.respBody.start(a.conn, resp.BodyLength, resp.UntilClose, a.in[n:a.w])
+			return failure{}
+		}
+		if interim == a.x.Limits.InterimResponses {
+			return failure{502, "upstream_malformed"}
+		}
+		a.x.passInterim()
+		a.w = copy(a.in, a.in[n:a.w])
+	}
+}
+
+// readHead waits for one whole head and parses it into the exchange's response.
+func (a *attempt) readHead() (n int, f failure) {
+	x := a.x
+	for {
+		if a.w > 0 {
+			x.resp.Reset()
+			n, err := a.parser.Response(a.in[:a.w], &x.resp, x.req.Method)
+			if err != nil {
+				return 0, failure{502, "upstream_malformed"}
+			}
+			if n > 0 {
+				return n, failure{}
+			}
+			if a.w == len(a.in) {
+				a.grow()
+			}
+		}
+		a.conn.SetReadDeadline(earlier(x.Loop.Now().Add(x.Limits.UpstreamIdle), a.deadline))
+		n, err := a.conn.Read(a.in[a.w:])
+		a.w += n
+		a.answered = a.answered || n > 0
+		if n == 0 && err != nil {
+			return 0, a.receiveFailure(err)
+		}
+	}
+}
+
+func (a *attempt) grow() {
+	bigger := make([]byte, min(4*len(a.in), maxHeadBuffer))
+	copy(bigger, a.in[:a.w])
+	a.in = bigger
+}
+
+// receiveFailure names why no response came.
+func (a *attempt) receiveFailure(err error) failure {
+	x := a.x
+	switch {
+	case x.aborted:
+		return failure{499, "client_reset"}
+	case !x.uploadErr.none():
+		return x.uploadErr
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		if !x.deadline.IsZero() && !x.Loop.Now().Before(x.deadline) {
+			return failure{504, "request_timeout"}
+		}
+		return failure{504, "upstream_timeout"}
+	case err == io.EOF:
+		return failure{502, "upstream_closed"}
+	case errors.Is(err, net.ErrClosed), errors.Is(err, loop.ErrStopped):
+		return failure{503, "shutdown"}
+	}
+	return failure{502, "upstream_reset"}
+}
+
+// cancel ends a try that waits.
+func (a *attempt) cancel() {
+	a.canceled = true
+	if a.conn != nil {
+		a.conn.Abort()
+	}
+}
+
+// letGo ends the use of the connection; it is kept if reuse.
+func (a *attempt) letGo(reuse bool) {
+	if a.conn == nil {
+		return
+	}
+	if reuse && !a.canceled {
+		a.x.Pool.Put(a.conn)
+	} else {
+		a.x.Pool.Discard(a.conn)
+	}
+	a.conn, a.to.conn = nil, nil
+}

@@ -1,0 +1,278 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/sluicegateway/sluice/proxy/http1"
+	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/message"
+)
+
+// errTruncated is a body that ended before its framing said so.
+var errTruncated = errors.New("the body ended early")
+
+// spliceFrom is the number of bytes left from which moving them in the kernel
+// costs less than copying them.
+const spliceFrom = 64 << 10
+
+// body reads the body of a message from a connection: bytes come out, framing
+// stays behind (RFC 9112 section 6).
+type body struct {
+	worker *Worker
+	conn   loop.Conn
+	// idle bounds each wait for bytes; hard, if not zero, all of them.
+	idle time.Duration
+	hard time.Time
+
+	framing framing
+	left    int64 // of a counted body
+	chunks  http1.ChunkDecoder
+	raw     []byte // read from conn and not yet taken
+	scratch []byte // where more is read to; from the worker's pool, taken late
+	taken   int64  // bytes given out
+	ended   bool
+	copies  bool // the connections cannot splice
+}
+
+type framing uint8
+
+const (
+	framingCounted framing = iota
+	framingChunked
+	framingUntilClose
+)
+
+// start begins a body; raw is what was read behind the head.
+func (b *body) start(c loop.Conn, length int64, untilClose bool, raw []byte) {
+	b.conn, b.raw, b.left, b.taken, b.copies = c, raw, length, 0, false
+	b.framing = framingCounted
+	switch {
+	case untilClose:
+		b.framing = framingUntilClose
+	case length == message.LengthUnknown:
+		b.framing = framingChunked
+		b.chunks.Reset()
+	}
+	b.ended = length == 0 && !untilClose
+}
+
+// next returns some bytes of the body, valid until the next call, or io.EOF
+// after the last one.
+func (b *body) next() ([]byte, error) {
+	for {
+		if b.ended {
+			return nil, io.EOF
+		}
+		data, err := b.take()
+		if err != nil || len(data) > 0 {
+			b.taken += int64(len(data))
+			return data, err
+		}
+		if b.ended {
+			return nil, io.EOF
+		}
+		if err := b.fill(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// take returns what raw holds of the body.
+func (b *body) take() ([]byte, error) {
+	if len(b.raw) == 0 {
+		return nil, nil
+	}
+	switch b.framing {
+	case framingCounted:
+		data := b.raw[:min(int64(len(b.raw)), b.left)]
+		b.raw = b.raw[len(data):]
+		b.left -= int64(len(data))
+		b.ended = b.left == 0
+		return data, nil
+	case framingUntilClose:
+		data := b.raw
+		b.raw = nil
+		return data, nil
+	}
+	for len(b.raw) > 0 {
+		data, n, err := b.chunks.Decode(b.raw)
+		b.raw = b.raw[n:]
+		if err != nil {
+			return nil, err
+		}
+		if b.ended = b.chunks.Done(); len(data) > 0 || b.ended || n == 0 {
+			return data, nil
+		}
+	}
+	return nil, nil
+}
+
+// fill waits for more raw bytes.
+func (b *body) fill() error {
+	if b.scratch == nil {
+		b.scratch = b.worker.takeLarge()
+	}
+	kept := copy(b.scratch, b.raw)
+	room := b.scratch[kept:]
+	if b.framing == framingCounted && int64(len(room)) > b.left {
+		room = room[:b.left] // what follows the body belongs to the next message
+	}
+	b.conn.SetReadDeadline(earlier(b.worker.Loop.Now().Add(b.idle), b.hard))
+	n, err := b.conn.Read(room)
+	b.raw = b.scratch[:kept+n]
+	switch {
+	case n > 0:
+		return nil
+	case err == io.EOF && b.framing == framingUntilClose:
+		b.ended = true
+		return nil
+	case err == io.EOF:
+		return errTruncated
+	}
+	return err
+}
+
+// buffered reports whether next has bytes, or the end, without waiting.
+func (b *body) buffered() bool { return b.ended || len(b.raw) > 0 }
+
+// complete reports whether the body was read to its end.
+func (b *body) complete() bool { return b.ended }
+
+// trailer returns the trailer fields of a chunked body that has ended.
+func (b *body) trailer() *message.Header {
+	if b.framing != framingChunked {
+		return nil
+	}
+	return b.chunks.Trailer()
+}
+
+// release gives the scratch buffer back; what next returned is no longer valid.
+func (b *body) release() {
+	if b.scratch != nil {
+		b.worker.putLarge(b.scratch)
+	}
+	b.scratch, b.raw, b.conn, b.hard = nil, nil, nil, time.Time{}
+}
+
+// bodyWriter writes a message to a connection: a head, then a body with its
+// framing. Bytes gather in out and leave in as few writes as possible.
+type bodyWriter struct {
+	worker  *Worker
+	conn    loop.Conn
+	idle    time.Duration
+	hard    time.Time
+	chunked bool
+	out     []byte
+	sent    int64 // bytes of the body
+}
+
+// put adds bytes of the body; they leave with the next flush at the latest.
+func (w *bodyWriter) put(data []byte) error {
+	w.sent += int64(len(data))
+	const frame = 32 // more than a chunk's size line and line ends
+	if len(w.out)+len(data)+frame > cap(w.out) && len(w.out) > 0 {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case w.chunked:
+		w.out = http1.AppendChunk(w.out, data)
+	case len(data)+frame > cap(w.out):
+		return w.write(data)
+	default:
+		w.out = append(w.out, data...)
+	}
+	return nil
+}
+
+// finish ends the body and flushes.
+func (w *bodyWriter) finish(trailer *message.Header) error {
+	if w.chunked {
+		w.out = http1.AppendLastChunk(w.out, trailer)
+	}
+	return w.flush()
+}
+
+// flush writes what has gathered.
+func (w *bodyWriter) flush() error {
+	if len(w.out) == 0 {
+		return nil
+	}
+	err := w.write(w.out)
+	w.out = w.out[:0]
+	return err
+}
+
+func (w *bodyWriter) write(p []byte) error {
+	w.conn.SetWriteDeadline(earlier(w.worker.Loop.Now().Add(w.idle), w.hard))
+	_, err := w.conn.Write(p)
+	return err
+}
+
+// copyBody moves a body to its end. The error is that of the reader, or, with
+// written true, that of the writer.
+func copyBody(dst *bodyWriter, src *body) (written bool, err error) {
+	for {
+		if moved, err := spliceBody(dst, src); moved || err != nil {
+			return true, err
+		}
+		data, err := src.next()
+		if err == io.EOF {
+			return true, dst.finish(src.trailer())
+		}
+		if err != nil {
+			return false, err
+		}
+		if err := dst.put(data); err != nil {
+			return true, err
+		}
+		if !src.buffered() {
+			if err := dst.flush(); err != nil {
+				return true, err
+			}
+		}
+	}
+}
+
+// spliceBody moves the rest of a large counted body in the kernel, if both
+// connections can. It reports whether it moved all of it.
+func spliceBody(dst *bodyWriter, src *body) (bool, error) {
+	if dst.chunked || src.framing != framingCounted || src.left < spliceFrom || len(src.raw) > 0 || src.copies {
+		return false, nil
+	}
+	if !src.hard.IsZero() || !dst.hard.IsZero() {
+		return false, nil // progress in the kernel would move these deadlines
+	}
+	if err := dst.flush(); err != nil {
+		return false, err
+	}
+	now := src.worker.Loop.Now()
+	src.conn.SetReadDeadline(now.Add(src.idle))
+	dst.conn.SetWriteDeadline(now.Add(dst.idle))
+	n, err := dst.conn.Splice(src.conn, src.left, min(src.idle, dst.idle))
+	src.left -= n
+	src.taken += n
+	dst.sent += n
+	src.ended = src.left == 0
+	switch {
+	case src.ended:
+		return true, nil
+	case errors.Is(err, loop.ErrUnsupported):
+		src.copies = true
+		return false, nil
+	case err == nil || err == io.EOF:
+		return false, errTruncated
+	}
+	return false, err
+}
+
+// earlier returns the earlier of two times, of which b may be zero for none.
+func earlier(a, b time.Time) time.Time {
+	if !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

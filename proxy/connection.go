@@ -1,0 +1,163 @@
+package proxy
+
+import (
+	"errors"
+	"net/netip"
+	"strconv"
+
+	"github.com/sluicegateway/sluice/proxy/loop"
+)
+
+// connection is one client connection. Idle, it holds nothing but itself; an
+// exchange, with its buffers, is there only while a request is served.
+type connection struct {
+	worker *Worker
+	conn   loop.Conn
+	// bind is the address that the listening socket has in the configuration.
+	bind     netip.AddrPort
+	client   string // the peer's address, without its port
+	trusted  bool   // the peer is a proxy whose word counts
+	draining bool
+	idle     bool
+	closed   bool
+	left     int64 // bytes that it may still send while it lingers
+	onClose  func()
+
+	// readable and serveFunc are method values, made once.
+	readable  func(error)
+	serveFunc func()
+}
+
+// Accept serves a connection that came in on bind; onClose runs when it has ended.
+func (w *Worker) Accept(bind netip.AddrPort, nc loop.Conn, onClose func()) {
+	peer := nc.RemoteAddr().Addr().Unmap()
+	c := &connection{worker: w, conn: nc, bind: bind, client: peer.String(), trusted: w.trusts(peer), onClose: onClose}
+	c.readable, c.serveFunc = c.onReadable, c.serve
+	w.connections[c] = struct{}{}
+	c.wait()
+}
+
+func (w *Worker) trusts(peer netip.Addr) bool {
+	for _, p := range w.Trusted {
+		if p.Contains(peer) {
+			return true
+		}
+	}
+	return false
+}
+
+// wait lets the connection idle until a request comes.
+func (c *connection) wait() {
+	c.idle = true
+	c.conn.SetReadDeadline(c.worker.Loop.Now().Add(c.worker.Limits.KeepAlive))
+	c.conn.Notify(c.readable)
+}
+
+func (c *connection) onReadable(err error) {
+	c.idle = false
+	if err != nil {
+		c.close()
+		return
+	}
+	c.worker.Loop.Go(c.serveFunc)
+}
+
+// fate is what becomes of a connection after an exchange.
+type fate uint8
+
+const (
+	fateClose  fate = iota // at once
+	fateLinger             // after the client has had the time to read what it was sent
+	fateKeep               // for another request
+	fateTunnel             // a tunnel has taken it over
+)
+
+// serve handles the requests that are there, then idles again.
+func (c *connection) serve() {
+	end := fateClose
+	defer func() { c.meet(end) }() // also after a panic, whose exchange is not used again
+	x := c.worker.takeExchange()
+	x.begin(c)
+	next := x.serveOne()
+	for next == fateKeep && x.pipelined() {
+		next = x.serveOne()
+	}
+	x.end()
+	c.worker.putExchange(x)
+	end = next
+}
+
+func (c *connection) meet(end fate) {
+	switch {
+	case end == fateTunnel:
+	case end == fateKeep && !c.lastRequest():
+		c.wait()
+	case end == fateClose:
+		c.close()
+	default:
+		c.linger()
+	}
+}
+
+// linger closes in two steps: closing at once, with bytes of the client unread,
+// would reset the connection and could destroy the response on its way
+// (RFC 9112 section 9.6).
+func (c *connection) linger() {
+	limits := &c.worker.Limits
+	c.left = limits.LingerBytes
+	c.conn.CloseWrite()
+	c.conn.SetReadDeadline(c.worker.Loop.Now().Add(limits.LingerTime))
+	c.conn.Notify(c.onLinger)
+}
+
+// onLinger drops what the client still sends.
+func (c *connection) onLinger(err error) {
+	for n := 0; err == nil && c.left > 0; c.left -= int64(n) {
+		n, err = c.conn.TryRead(c.worker.scratch[:])
+	}
+	if errors.Is(err, loop.ErrAgain) {
+		c.conn.Notify(c.onLinger)
+		return
+	}
+	c.close()
+}
+
+// lastRequest reports whether the connection must not serve another request.
+func (c *connection) lastRequest() bool { return c.draining || c.worker.draining }
+
+// closeIdle closes the connection if it waits for a request.
+func (c *connection) closeIdle() {
+	if c.idle && c.conn.StopNotify() {
+		c.close()
+	}
+}
+
+func (c *connection) close() {
+	if c.closed {
+		return
+	}
+	c.closed = true
+	c.conn.Close()
+	delete(c.worker.connections, c)
+	c.onClose()
+}
+
+// localPort is the port that the client connected to.
+func (c *connection) localPort() uint16 {
+	if p := c.conn.LocalAddr().Port(); p != 0 {
+		return p
+	}
+	return c.bind.Port()
+}
+
+func portText(port uint16) string {
+	switch port {
+	case 80:
+		return "80"
+	case 443:
+		return "443"
+	case 8080:
+		return "8080"
+	}
+	return strconv.Itoa(int(port))
+}

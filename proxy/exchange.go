@@ -1,0 +1,302 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/sluicegateway/sluice/observe"
+	"github.com/sluicegateway/sluice/proxy/filter"
+	"github.com/sluicegateway/sluice/proxy/http1"
+	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/message"
+	"github.com/sluicegateway/sluice/proxy/route"
+)
+
+// exchange is one request and its response, with all the memory that they need.
+// Exchanges are pooled; one serves the requests of a connection that follow
+// each other without a pause.
+type exchange struct {
+	*Worker
+	from *connection
+
+	in       []byte // in[r:w] was read from the client and not parsed yet
+	r, w     int
+	parser   http1.Parser
+	req      message.Request
+	reqBody  body
+	gathered []byte // of the body, before it was sent
+	kept     []byte // the memory of gathered, where that is not the head's
+
+	uploading     bool
+	uploadStopped bool
+	uploadErr     failure     // of the client's side of an upload
+	uploadDone    loop.Waiter // for the end of an upload
+	mayContinue   loop.Waiter // for the upload's beginning
+	continued     bool        // the client has its 100 (Continue)
+
+	match   route.Match[*Action]
+	filters filter.Exchange
+
+	resp     message.Response
+	respBody body
+	to       bodyWriter // the client
+	up       attempt
+
+	deadline time.Time // of the whole exchange, zero for none
+	started  bool      // a byte of the final response has been sent
+	closing  bool      // the connection ends after this response
+	aborted  bool      // the client is gone
+	answered bool      // the response is the proxy's own
+	log      observe.Request
+	id       [32]byte
+	onAbort  func()
+	uploadFn func()
+}
+
+// Sizes of the buffers for heads, in bytes: at first, and at most.
+const (
+	headBuffer    = 4 << 10
+	maxHeadBuffer = 80 << 10
+)
+
+func newExchange(w *Worker) *exchange {
+	x := &exchange{Worker: w, in: make([]byte, headBuffer), uploadDone: w.Loop.NewWaiter(), mayContinue: w.Loop.NewWaiter(), parser: http1.Parser{Limits: w.Limits.Head}}
+	x.reqBody = body{worker: w, idle: w.Limits.BodyIdle}
+	x.respBody = body{worker: w, idle: w.Limits.UpstreamIdle}
+	x.to = bodyWriter{worker: w, idle: w.Limits.BodyIdle, out: make([]byte, 0, 2*headBuffer)}
+	x.up.init(x)
+	x.onAbort, x.uploadFn = x.clientGone, x.upload
+	return x
+}
+
+// begin binds the exchange to a connection.
+func (x *exchange) begin(c *connection) {
+	x.from, x.to.conn = c, c.conn
+	x.r, x.w = 0, 0
+}
+
+// end unbinds it.
+func (x *exchange) end() {
+	x.from, x.to.conn = nil, nil
+}
+
+// reset readies the exchange for the pool.
+func (x *exchange) reset() {
+	x.clear()
+	if len(x.in) > headBuffer {
+		x.in = make([]byte, headBuffer)
+	}
+	if cap(x.to.out) > 2*headBuffer {
+		x.to.out = make([]byte, 0, 2*headBuffer)
+	}
+}
+
+// clear forgets the request that was served.
+func (x *exchange) clear() {
+	x.reqBody.release()
+	x.respBody.release()
+	x.up.clear()
+	clear(x.up.tried)
+	x.up.tried = x.up.tried[:0]
+	if cap(x.kept) == largeBuffer {
+		x.putLarge(x.kept[:largeBuffer])
+	}
+	x.kept, x.gathered = nil, nil
+	x.parser = http1.Parser{Limits: x.Limits.Head}
+	x.req.Reset()
+	x.resp.Reset()
+	x.filters.Reset()
+	x.match = route.Match[*Action]{}
+	x.to.out, x.to.sent, x.to.hard, x.to.chunked = x.to.out[:0], 0, time.Time{}, false
+	x.deadline, x.log, x.uploadErr = time.Time{}, observe.Request{}, failure{}
+	x.uploading, x.uploadStopped, x.continued, x.started, x.closing, x.aborted, x.answered = false, false, false, false, false, false, false
+}
+
+// pipelined reports whether bytes of another request are there already.
+func (x *exchange) pipelined() bool { return x.w > x.r }
+
+// serveOne serves one request.
+func (x *exchange) serveOne() fate {
+	if end, ok := x.readRequest(); !ok {
+		return end
+	}
+	c := x.from.conn
+	c.OnAbort(x.onAbort)
+	x.handle()
+	c.OnAbort(nil)
+	end := x.settle()
+	if end != fateTunnel {
+		x.record()
+	}
+	x.keepPipelined()
+	x.clear()
+	return end
+}
+
+// readRequest reads and parses a head. It answers what is not a valid request,
+// and then says what becomes of the connection.
+func (x *exchange) readRequest() (fate, bool) {
+	x.compact()
+	first := true
+	for {
+		if x.w > x.r {
+			if first {
+				x.from.conn.SetReadDeadline(x.Loop.Now().Add(x.Limits.HeadTimeout))
+				x.log.Start, first = time.Now(), false
+			}
+			n, err := x.parser.Request(x.in[x.r:x.w], &x.req)
+			if err != nil {
+				x.refuse(err)
+				return fateLinger, false
+			}
+			if n > 0 {
+				x.r += n
+				x.startRequest()
+				return fateKeep, true
+			}
+			if x.w == len(x.in) {
+				x.grow()
+			}
+		}
+		n, err := x.from.conn.Read(x.in[x.w:])
+		x.w += n
+		if n > 0 || err == nil {
+			continue
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && !first {
+			x.refuse(&http1.Error{Status: 408, Reason: "the request's head took too long"})
+			return fateLinger, false
+		}
+		return fateClose, false
+	}
+}
+
+// compact moves unparsed bytes to the start of the buffer.
+func (x *exchange) compact() {
+	x.w = copy(x.in, x.in[x.r:x.w])
+	x.r = 0
+}
+
+func (x *exchange) grow() {
+	bigger := make([]byte, min(4*len(x.in), maxHeadBuffer))
+	x.w = copy(bigger, x.in[x.r:x.w])
+	x.in, x.r = bigger, 0
+}
+
+// startRequest prepares the body and what the log says of the request.
+func (x *exchange) startRequest() {
+	x.req.Scheme = "http"
+	x.closing = x.req.Close || x.from.lastRequest()
+	x.reqBody.start(x.from.conn, x.req.BodyLength, false, x.in[x.r:x.w])
+	x.r = x.w // the body owns what follows the head
+	x.log.Method, x.log.Scheme, x.log.Host, x.log.Path = x.req.Method, x.req.Scheme, x.req.Authority, x.req.Path
+	x.log.Protocol = "HTTP/1.1"
+	if x.req.Minor == 0 {
+		x.log.Protocol = "HTTP/1.0"
+	}
+	x.log.Client = x.from.conn.RemoteAddr()
+}
+
+// handle finds the rule and does what it says.
+func (x *exchange) handle() {
+	x.identify()
+	socket := x.State.Load().Table.Socket(x.from.bind)
+	if !socket.Match(&x.req, &x.match) {
+		x.answer(404, "no_route")
+		return
+	}
+	rule := x.match.Rule
+	action := rule.Action
+	x.log.Listener, x.log.Route, x.log.Rule, x.log.RuleName = x.match.Listener.Name, rule.Route.Name, rule.Index, rule.Rule.Name
+	if t := action.Timeouts.Request; t > 0 {
+		x.deadline = x.Loop.Now().Add(t)
+		x.reqBody.hard, x.to.hard, x.respBody.hard = x.deadline, x.deadline, x.deadline
+	}
+	if action.Fault != nil {
+		x.answer(action.Fault.Status, "rule_invalid")
+		return
+	}
+	x.filters.Begin(&x.req, "http", x.from.localPort(), x.match.Prefix)
+	if resp := action.Filters.Request(&x.filters); resp != nil {
+		x.answerWith(resp)
+		return
+	}
+	x.forward(action)
+}
+
+// settle says what becomes of the client's connection.
+func (x *exchange) settle() fate {
+	switch {
+	case x.aborted:
+		return fateClose
+	case x.log.Upgrade:
+		return fateTunnel
+	case x.closing, !x.reqBody.complete():
+		return fateLinger
+	}
+	return fateKeep
+}
+
+// keepPipelined brings bytes of a following request, which the body's reader
+// may hold, back into the head buffer.
+func (x *exchange) keepPipelined() {
+	rest := x.reqBody.raw
+	if !x.reqBody.complete() || len(rest) == 0 {
+		x.r, x.w = 0, 0
+		return
+	}
+	if len(rest) > len(x.in) {
+		x.in = make([]byte, largeBuffer)
+	}
+	x.w = copy(x.in, rest) // may overlap: copy moves
+	x.r = 0
+}
+
+// clientGone runs when the client has reset the connection.
+func (x *exchange) clientGone() {
+	x.aborted = true
+	x.up.cancel()
+}
+
+// record writes the access log and counts.
+func (x *exchange) record() {
+	x.log.Duration = time.Since(x.log.Start)
+	x.log.RequestBytes, x.log.ResponseBytes = x.reqBody.taken, x.to.sent
+	if x.aborted && x.log.Failure == "" {
+		x.log.Failure = "client_reset"
+	}
+	x.AccessLog.Log(x.ID, &x.log)
+	if r := x.match.Rule; r != nil {
+		r.Action.Metrics.Count(x.ID, &x.log)
+	} else {
+		x.Metrics.Route("").Count(x.ID, &x.log)
+	}
+}
+
+// failure is why an exchange failed: the status to answer with, and the word
+// for the log. The zero failure is none.
+type failure struct {
+	status int
+	reason string
+}
+
+func (f failure) none() bool { return f.reason == "" }
+
+// clientFailure names what went wrong in reading from the client.
+func clientFailure(err error) failure {
+	var bad *http1.Error
+	switch {
+	case errors.As(err, &bad):
+		return failure{bad.Status, "client_malformed_body"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return failure{408, "client_timeout"}
+	case errors.Is(err, errTruncated), errors.Is(err, io.EOF):
+		return failure{400, "client_closed"}
+	case errors.Is(err, net.ErrClosed), errors.Is(err, loop.ErrStopped):
+		return failure{503, "shutdown"}
+	}
+	return failure{400, "client_reset"}
+}

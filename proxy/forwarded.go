@@ -1,0 +1,114 @@
+package proxy
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"strings"
+	"unsafe"
+
+	"github.com/sluicegateway/sluice/proxy/message"
+)
+
+// Fields by which proxies tell what they saw.
+const (
+	forwardedFor   = "X-Forwarded-For"
+	forwardedProto = "X-Forwarded-Proto"
+	forwardedHost  = "X-Forwarded-Host"
+	forwardedPort  = "X-Forwarded-Port"
+	requestID      = "X-Request-Id"
+)
+
+// identify tells the backend who asked and how, before any rule looks at the
+// request: what an untrusted client claims of it is removed, so that no match
+// and no filter can be fooled by it.
+func (x *exchange) identify() {
+	h := &x.req.Header
+	var known claims
+	if x.from.trusted {
+		known = claimsOf(h)
+	} else {
+		dropClaims(h)
+	}
+	switch {
+	case known.client == "":
+		h.Add(forwardedFor, x.from.client)
+	default:
+		h.Set(forwardedFor, known.client+", "+x.from.client)
+	}
+	if !known.proto {
+		h.Add(forwardedProto, x.req.Scheme)
+	}
+	if !known.host {
+		h.Add(forwardedHost, x.req.Authority)
+	}
+	if !known.port {
+		h.Add(forwardedPort, portText(x.from.localPort()))
+	}
+	if known.id == "" {
+		known.id = x.newRequestID()
+		h.Add(requestID, known.id)
+	}
+	x.log.RequestID = known.id
+	// RFC 9110 section 7.6.3: a proxy sends Via with the version that it received.
+	if x.req.Minor == 0 {
+		h.Add("Via", "1.0 "+Name)
+	} else {
+		h.Add("Via", "1.1 "+Name)
+	}
+}
+
+// claims is what a trusted proxy in front said.
+type claims struct {
+	client, id        string
+	proto, host, port bool
+}
+
+func claimsOf(h *message.Header) claims {
+	c := claims{id: h.Get(requestID)}
+	c.client, _ = h.Joined(forwardedFor)
+	_, c.proto = h.Lookup(forwardedProto)
+	_, c.host = h.Lookup(forwardedHost)
+	_, c.port = h.Lookup(forwardedPort)
+	return c
+}
+
+// dropClaims removes the fields of identify and others of that meaning.
+func dropClaims(h *message.Header) {
+	kept := h.Fields[:0]
+	for _, f := range h.Fields {
+		if !isClaim(f.Name) {
+			kept = append(kept, f)
+		}
+	}
+	clear(h.Fields[len(kept):])
+	h.Fields = kept
+}
+
+func isClaim(name string) bool {
+	switch len(name) {
+	case len("Forwarded"):
+		return strings.EqualFold(name, "Forwarded") || strings.EqualFold(name, "X-Real-IP")
+	case len(requestID):
+		return strings.EqualFold(name, requestID)
+	case len(forwardedFor):
+		return strings.EqualFold(name, forwardedFor)
+	case len(forwardedHost): // and Port
+		return strings.EqualFold(name, forwardedHost) || strings.EqualFold(name, forwardedPort)
+	case len(forwardedProto):
+		return strings.EqualFold(name, forwardedProto)
+	}
+	return false
+}
+
+// newRequestID makes an id of 128 random bits; it is valid until the exchange ends.
+func (x *exchange) newRequestID() string {
+	var b [16]byte
+	x.random.Read(b[:])
+	hex.Encode(x.id[:], b[:])
+	return unsafe.String(&x.id[0], len(x.id))
+}
+
+func newSeed() (seed [32]byte) {
+	rand.Read(seed[:])
+	return seed
+}

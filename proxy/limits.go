@@ -1,0 +1,55 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/sluicegateway/sluice/proxy/http1"
+)
+
+// Limits bounds what one client, request or backend may cost.
+type Limits struct {
+	// Head bounds the heads of requests and responses.
+	Head http1.Limits
+	// KeepAlive is how long a client connection may be idle between two
+	// requests, and before its first one.
+	KeepAlive time.Duration
+	// HeadTimeout is the time from the first byte of a request's head to its last.
+	HeadTimeout time.Duration
+	// BodyIdle is how long a client may make no progress with a body, in
+	// sending or in receiving.
+	BodyIdle time.Duration
+	// UpstreamIdle is how long a backend may stay silent before and within its
+	// response, and how long it may refuse to take bytes.
+	UpstreamIdle time.Duration
+	// TunnelIdle is how long both sides of an upgraded connection may be silent.
+	TunnelIdle time.Duration
+	// ContinueWait is how long a backend may take to answer
+	// Expect: 100-continue before the body is sent anyway (RFC 9110 section 10.1.1).
+	ContinueWait time.Duration
+	// LingerBytes and LingerTime bound what is read of a request body that
+	// nobody wants, so that the client sees the response and not a reset.
+	LingerBytes int64
+	LingerTime  time.Duration
+	// ReplayBytes is the largest request body that is kept for a retry or a mirror.
+	ReplayBytes int
+	// InterimResponses is how many 1xx responses a backend may send to one request.
+	InterimResponses int
+	// Connections is how many client connections one address and port may have.
+	Connections int64
+}
+
+// DefaultLimits are safe for the open internet.
+var DefaultLimits = Limits{
+	Head:             http1.DefaultLimits,
+	KeepAlive:        75 * time.Second,
+	HeadTimeout:      10 * time.Second,
+	BodyIdle:         60 * time.Second,
+	UpstreamIdle:     5 * time.Minute,
+	TunnelIdle:       time.Hour,
+	ContinueWait:     time.Second,
+	LingerBytes:      64 << 10,
+	LingerTime:       time.Second,
+	ReplayBytes:      64 << 10,
+	InterimResponses: 8,
+	Connections:      10_000,
+}

@@ -1,0 +1,164 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sluicegateway/sluice/observe"
+	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/upstream"
+)
+
+// tunnel carries the bytes of an upgraded connection both ways (RFC 9110
+// section 7.8). A direction that is silent holds no handler and no buffer.
+type tunnel struct {
+	from    *connection
+	up      *upstream.Conn
+	log     observe.Request
+	metrics *observe.Route
+	down    stream // client to backend
+	back    stream // backend to client
+}
+
+// stream is one direction of a tunnel.
+type stream struct {
+	t        *tunnel
+	src, dst loop.Conn
+	moved    *int64
+	ended    bool
+	last     time.Time // of the last bytes
+	readable func(error)
+	pumpFunc func()
+}
+
+// startTunnel takes both connections over from the exchange.
+func (x *exchange) startTunnel() {
+	t := &tunnel{from: x.from, up: x.up.conn, log: keepLog(&x.log), metrics: x.match.Rule.Action.Metrics}
+	x.up.conn = nil
+	t.down.init(t, x.from.conn, t.up, &t.log.RequestBytes)
+	t.back.init(t, t.up, x.from.conn, &t.log.ResponseBytes)
+	t.down.begin(x.reqBody.raw)
+	t.back.begin(x.respBody.raw)
+}
+
+// keepLog copies the strings that point into the exchange's buffers.
+func keepLog(r *observe.Request) observe.Request {
+	kept := *r
+	for _, s := range []*string{&kept.Method, &kept.Host, &kept.Path, &kept.RequestID} {
+		*s = strings.Clone(*s)
+	}
+	return kept
+}
+
+func (s *stream) init(t *tunnel, src, dst loop.Conn, moved *int64) {
+	s.t, s.src, s.dst, s.moved = t, src, dst, moved
+	s.readable, s.pumpFunc = s.onReadable, s.pump
+	s.last = t.worker().Loop.Now()
+}
+
+// begin sends what was read already and starts the direction.
+func (s *stream) begin(early []byte) {
+	if len(early) == 0 {
+		s.wait()
+		return
+	}
+	kept := append([]byte(nil), early...)
+	s.t.worker().Loop.Go(func() {
+		if s.send(kept) {
+			s.pump()
+		}
+	})
+}
+
+func (s *stream) wait() {
+	s.src.SetReadDeadline(s.t.worker().Loop.Now().Add(s.t.worker().Limits.TunnelIdle))
+	s.src.Notify(s.readable)
+}
+
+func (s *stream) onReadable(err error) {
+	w := s.t.worker()
+	idle := w.Loop.Now().Add(-w.Limits.TunnelIdle)
+	switch {
+	case err == nil:
+		w.Loop.Go(s.pumpFunc)
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.other().last.After(idle):
+		s.wait() // the other direction is alive
+	default:
+		s.t.end("")
+	}
+}
+
+func (s *stream) other() *stream {
+	if s == &s.t.down {
+		return &s.t.back
+	}
+	return &s.t.down
+}
+
+// pump moves what is there and then waits for more without a buffer.
+func (s *stream) pump() {
+	w := s.t.worker()
+	buf := w.takeLarge()
+	defer w.putLarge(buf)
+	for {
+		n, err := s.src.TryRead(buf)
+		if n > 0 && !s.send(buf[:n]) {
+			return
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, loop.ErrAgain):
+			s.wait()
+			return
+		case err == io.EOF:
+			s.finish()
+			return
+		default:
+			s.t.end("tunnel_reset")
+			return
+		}
+	}
+}
+
+func (s *stream) send(p []byte) bool {
+	w := s.t.worker()
+	s.last = w.Loop.Now()
+	s.dst.SetWriteDeadline(s.last.Add(w.Limits.BodyIdle))
+	if _, err := s.dst.Write(p); err != nil {
+		s.t.end("tunnel_reset")
+		return false
+	}
+	*s.moved += int64(len(p))
+	return true
+}
+
+// finish passes the end of this direction on and ends the tunnel with the second one.
+func (s *stream) finish() {
+	s.ended = true
+	s.dst.CloseWrite()
+	if s.other().ended {
+		s.t.end("")
+	}
+}
+
+func (t *tunnel) worker() *Worker { return t.from.worker }
+
+// end closes both sides, once.
+func (t *tunnel) end(failure string) {
+	if t.from.closed {
+		return
+	}
+	w := t.worker()
+	if failure != "" {
+		t.up.Abort()
+	}
+	w.Pool.Discard(t.up)
+	t.from.close()
+	t.log.Failure = failure
+	t.log.Duration = time.Since(t.log.Start)
+	w.AccessLog.Log(w.ID, &t.log)
+	t.metrics.Count(w.ID, &t.log)
+}

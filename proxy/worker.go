@@ -1,0 +1,153 @@
+// Package proxy is the life of a connection, of a request and of a tunnel: it
+// reads requests, routes them, runs their filters, sends them to backends and
+// brings the responses back. What it serves comes from package config, compiled
+// by package engine.
+package proxy
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicegateway/sluice/observe"
+	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/route"
+	"github.com/sluicegateway/sluice/proxy/upstream"
+)
+
+// Name is what Sluice calls itself in Via fields.
+const Name = "sluice"
+
+// Shared is what the workers of a process have in common. Only State changes
+// after the first worker has started.
+type Shared struct {
+	// State is the configuration in force; a connection looks at it anew for
+	// each request.
+	State     atomic.Pointer[State]
+	Limits    Limits
+	AccessLog *observe.AccessLog
+	Metrics   *observe.Metrics
+	Log       *slog.Logger
+	// Trusted are the addresses of proxies in front of this one, whose
+	// X-Forwarded fields and request ids are believed.
+	Trusted []netip.Prefix
+}
+
+// State is one configuration, compiled. It is immutable.
+type State struct {
+	Version uint64
+	Table   *route.Table[*Action]
+}
+
+// Worker serves connections on one loop. Its methods belong to that loop.
+type Worker struct {
+	*Shared
+	// ID counts from 0.
+	ID   int
+	Loop loop.Loop
+	Pool *upstream.Pool
+
+	connections map[*connection]struct{}
+	draining    bool
+	exchanges   []*exchange
+	large       [][]byte
+	scratch     [4 << 10]byte // for bytes that nobody reads
+	random      *rand.ChaCha8
+	date        httpDate
+}
+
+// NewWorker makes worker id of those that share s.
+func NewWorker(id int, s *Shared, l loop.Loop, p *upstream.Pool) *Worker {
+	return &Worker{
+		Shared:      s,
+		ID:          id,
+		Loop:        l,
+		Pool:        p,
+		connections: make(map[*connection]struct{}),
+		random:      rand.NewChaCha8(newSeed()),
+	}
+}
+
+// Buffers that wait to be used again, and their sizes in bytes.
+const (
+	spareExchanges = 256
+	spareLarge     = 32
+	largeBuffer    = 64 << 10
+)
+
+func (w *Worker) takeExchange() *exchange {
+	if n := len(w.exchanges); n > 0 {
+		x := w.exchanges[n-1]
+		w.exchanges = w.exchanges[:n-1]
+		return x
+	}
+	return newExchange(w)
+}
+
+func (w *Worker) putExchange(x *exchange) {
+	x.reset()
+	if len(w.exchanges) < spareExchanges {
+		w.exchanges = append(w.exchanges, x)
+	}
+}
+
+func (w *Worker) takeLarge() []byte {
+	if n := len(w.large); n > 0 {
+		b := w.large[n-1]
+		w.large = w.large[:n-1]
+		return b
+	}
+	return make([]byte, largeBuffer)
+}
+
+func (w *Worker) putLarge(b []byte) {
+	if len(w.large) < spareLarge {
+		w.large = append(w.large, b)
+	}
+}
+
+// Trim gives back buffers that wait to be used again. It is for quiet times.
+func (w *Worker) Trim() {
+	clear(w.exchanges)
+	clear(w.large)
+	w.exchanges, w.large = nil, nil
+}
+
+// Drain lets no connection serve another request: those in flight end with
+// Connection: close, idle ones are closed.
+func (w *Worker) Drain() {
+	w.draining = true
+	for c := range w.connections {
+		c.closeIdle()
+	}
+	w.Pool.Drain()
+}
+
+// DrainListener does what Drain does for the connections accepted on bind.
+func (w *Worker) DrainListener(bind netip.AddrPort) {
+	for c := range w.connections {
+		if c.bind == bind {
+			c.draining = true
+			c.closeIdle()
+		}
+	}
+}
+
+// Active returns the number of client connections.
+func (w *Worker) Active() int { return len(w.connections) }
+
+// httpDate is the value of a Date field, made once a second (RFC 9110 section 5.6.7).
+type httpDate struct {
+	second int64
+	text   string
+}
+
+func (d *httpDate) at(now time.Time) string {
+	if s := now.Unix(); s != d.second {
+		d.second = s
+		d.text = now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
+	}
+	return d.text
+}
