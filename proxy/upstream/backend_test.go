@@ -197,3 +197,25 @@ func (w *world) picks(b *upstream.Backend, n int) string {
 	}
 	return strings.Join(picked, " ")
 }
+
+// What nobody holds is forgotten; what somebody holds must not be.
+func TestHeldBackendsOutliveManyOthers(t *testing.T) {
+	bs := upstream.NewBackends(upstream.Options{Workers: 1})
+	defer bs.Close()
+	held := map[string]*upstream.Backend{}
+	for i := range 1000 {
+		name := fmt.Sprint("backend-", i)
+		b := bs.Backend(name)
+		if i%10 == 0 {
+			held[name] = b
+		}
+		if i%100 == 0 {
+			runtime.GC()
+		}
+	}
+	for name, b := range held {
+		if bs.Backend(name) != b {
+			t.Fatalf("%s is another backend now", name)
+		}
+	}
+}

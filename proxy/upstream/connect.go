@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy/loop"
@@ -73,23 +72,23 @@ type race struct {
 	err     error
 }
 
+// run ends with the last attempt at the latest, and each of those ends at the
+// deadline.
 func (r *race) run(addrs []netip.Addr) (loop.Conn, netip.AddrPort, error) {
 	defer func() { r.over = true }()
 	for r.conn == nil {
-		until := r.deadline
 		if len(addrs) > 0 {
 			r.start(netip.AddrPortFrom(addrs[0], r.port))
 			addrs = addrs[1:]
 		} else if r.pending == 0 {
 			return nil, netip.AddrPort{}, r.err
 		}
-		if next := r.loop.Now().Add(attemptDelay); len(addrs) > 0 && next.Before(until) {
-			until = next
+		var next time.Time
+		if len(addrs) > 0 {
+			next = r.loop.Now().Add(attemptDelay)
 		}
-		err := r.waiter.Wait(until)
-		late := errors.Is(err, os.ErrDeadlineExceeded) && until != r.deadline
-		if err != nil && !late && r.conn == nil {
-			return nil, netip.AddrPort{}, errors.Join(err, r.err)
+		if err := r.waiter.Wait(next); err == loop.ErrStopped {
+			return nil, netip.AddrPort{}, err
 		}
 	}
 	return r.conn, r.addr, nil

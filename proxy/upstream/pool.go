@@ -71,9 +71,6 @@ func newPool(l loop.Loop, worker int, limits Limits) *Pool {
 	}
 }
 
-// Worker is the number of the pool's worker, from 0; [Split.Next] wants it.
-func (p *Pool) Worker() int { return p.worker }
-
 // Pick is the next endpoint for a request: round robin over [Backend.Usable].
 // It avoids those that the request has tried, the last of them above all, where
 // there are others. The error is [ErrNoEndpoints].

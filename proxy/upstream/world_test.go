@@ -199,9 +199,14 @@ func isTimeout(err error) bool {
 type slowNetwork struct {
 	*memnet.Network
 	delay map[string]time.Duration
+	// failure is what every Dial returns, if set.
+	failure error
 }
 
 func (n *slowNetwork) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if n.failure != nil {
+		return nil, n.failure
+	}
 	delay := n.delay[address]
 	if delay < 0 {
 		<-ctx.Done()
