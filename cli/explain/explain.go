@@ -1,0 +1,297 @@
+// Package explain tells which way a request takes through a configuration and
+// why it takes no other. It asks the router and the filters that serve
+// requests; it has no rules of its own.
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/proxy/filter"
+	"github.com/sluicegateway/sluice/proxy/message"
+	"github.com/sluicegateway/sluice/proxy/route"
+)
+
+// Explanation is the way of one request. Names are those of the configuration.
+type Explanation struct {
+	Request string `json:"request"`
+	// Notes say what was assumed of the request.
+	Notes []string `json:"notes,omitempty"`
+	// Address is the socket that the request comes in at.
+	Address  string `json:"address"`
+	Listener string `json:"listener,omitempty"`
+	// Hostname is the one at which the route is attached, empty for any.
+	Hostname string `json:"hostname,omitempty"`
+	// Match is what the request was matched to; nil if nothing.
+	Match *Match `json:"match,omitempty"`
+	// Answer is what the gateway answers by itself; empty if a backend does.
+	Answer string `json:"answer,omitempty"`
+	// Upstream are the backends that may get the request, each with its share.
+	Upstream []Upstream `json:"upstream,omitempty"`
+	// Mirrors are the backends that may get a copy.
+	Mirrors []string `json:"mirrors,omitempty"`
+	// Lost are the listeners, hostnames and matches that did not get the request.
+	Lost []Lost `json:"lost,omitempty"`
+	// Omitted counts those that are not listed because they are too many.
+	Omitted int `json:"omitted,omitempty"`
+}
+
+// Match is one match of one rule of a route.
+type Match struct {
+	Route string `json:"route"`
+	// Rule and Match count from 0.
+	Rule  int `json:"rule"`
+	Match int `json:"match"`
+	// RuleName is often empty.
+	RuleName string `json:"ruleName,omitempty"`
+	// Conditions is the match in words.
+	Conditions string `json:"conditions"`
+}
+
+// Lost is what did not get the request, and why.
+type Lost struct {
+	// What is "listener", "hostname" or "match".
+	What string `json:"what"`
+	// Name is that of the listener or the hostname.
+	Name string `json:"name,omitempty"`
+	// Match is set for matches.
+	Match  *Match `json:"match,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// Upstream is one backend that the request may go to.
+type Upstream struct {
+	Backend string `json:"backend,omitempty"`
+	// Weight of Total requests go there.
+	Weight int32 `json:"weight"`
+	Total  int64 `json:"total"`
+	// Sends is the request's line as the backend gets it, Headers what the
+	// filters have made of those that were given.
+	Sends   string   `json:"sends,omitempty"`
+	Headers []string `json:"headers,omitempty"`
+	// Answer is what the gateway answers instead.
+	Answer    string   `json:"answer,omitempty"`
+	Endpoints []string `json:"endpoints,omitempty"`
+}
+
+// Explain finds the way of the request through the table, which must be made of
+// the configuration. It fails if the configuration does not listen where the
+// request goes, or if the request is none that the gateway would take.
+func Explain[A any](table *route.Table[A], c *config.Delta, r Request) (*Explanation, error) {
+	m, err := r.message()
+	if err != nil {
+		return nil, err
+	}
+	e := &Explanation{Request: r.Method + " " + r.URL}
+	address, err := e.chooseAddress(c, m, r)
+	if err != nil {
+		return nil, err
+	}
+	e.Address = address.String()
+
+	socket := table.Socket(address)
+	found := route.Match[A]{Trace: new(route.Trace)}
+	matched := socket.Match(m, &found)
+	e.record(found.Trace)
+	if found.Listener == nil {
+		e.Answer = "404: no listener takes this hostname"
+		return e, nil
+	}
+	e.Listener, e.Hostname = found.Listener.Name, found.Hostname
+	if !matched {
+		e.Answer = "404: no rule matches"
+		return e, nil
+	}
+	e.follow(c, m, found.Rule.Rule, address.Port(), found.Prefix)
+	return e, nil
+}
+
+// record takes over how the search went.
+func (e *Explanation) record(t *route.Trace) {
+	for _, d := range t.Listeners {
+		if !d.Won {
+			e.Lost = append(e.Lost, Lost{What: "listener", Name: d.Listener, Reason: d.Reason})
+		}
+	}
+	for _, d := range t.Hostnames {
+		if !d.Won {
+			e.Lost = append(e.Lost, Lost{What: "hostname", Name: cmp.Or(d.Hostname, "any"), Reason: d.Reason})
+		}
+	}
+	for _, c := range t.Candidates {
+		m := &Match{Route: c.Route, Rule: c.Rule, Match: c.Match, RuleName: c.RuleName, Conditions: c.Conditions}
+		if c.Won {
+			e.Match = m
+		} else {
+			e.Lost = append(e.Lost, Lost{What: "match", Match: m, Reason: c.Reason})
+		}
+	}
+	e.Omitted = t.Omitted
+}
+
+// follow tells what the rule does with the request.
+func (e *Explanation) follow(c *config.Delta, m *message.Request, rule *config.Rule, port uint16, prefix string) {
+	if rule.Fault != nil {
+		e.Answer = fault(rule.Fault)
+		return
+	}
+	chain := filter.Compile(&rule.Filters)
+	var x filter.Exchange
+	x.Begin(m.Clone(), m.Scheme, port, prefix)
+	if answer := chain.Request(&x); answer != nil {
+		e.Answer = describeAnswer(answer)
+		return
+	}
+	e.Mirrors = mirrors(&rule.Filters)
+	var total int64
+	for i := range rule.Backends {
+		total += int64(rule.Backends[i].Weight)
+	}
+	if total == 0 {
+		e.Answer = "500: the rule has no backend that takes requests"
+		return
+	}
+	for i := range rule.Backends {
+		u := Upstream{Weight: rule.Backends[i].Weight, Total: total}
+		u.follow(c, m.Clone(), chain, &rule.Backends[i], port, prefix)
+		e.Upstream = append(e.Upstream, u)
+	}
+}
+
+func (u *Upstream) follow(c *config.Delta, m *message.Request, rule *filter.Chain, ref *config.BackendRef, port uint16, prefix string) {
+	u.Backend = ref.Backend
+	if ref.Fault != nil {
+		u.Answer = fault(ref.Fault)
+		return
+	}
+	var x filter.Exchange
+	x.Begin(m, m.Scheme, port, prefix)
+	rule.Request(&x)
+	if answer := filter.Compile(&ref.Filters).Request(&x); answer != nil {
+		u.Answer = describeAnswer(answer)
+		return
+	}
+	u.Sends = m.Method + " " + m.Authority + m.Path
+	if m.HasQuery {
+		u.Sends += "?" + m.Query
+	}
+	for _, f := range m.Header.Fields {
+		u.Headers = append(u.Headers, f.Name+": "+f.Value)
+	}
+	u.listEndpoints(c)
+}
+
+func mirrors(f *config.Filters) []string {
+	var all []string
+	for _, m := range f.Mirrors {
+		all = append(all, fmt.Sprintf("%s, %d of %d requests", m.Backend, m.Numerator, m.Denominator))
+	}
+	return all
+}
+
+func (u *Upstream) listEndpoints(c *config.Delta) {
+	i := slices.IndexFunc(c.Backends, func(b *config.Backend) bool { return b.Name == u.Backend })
+	if i < 0 || len(c.Backends[i].Endpoints) == 0 {
+		u.Answer = "503: the backend has no endpoints"
+		return
+	}
+	for _, endpoint := range c.Backends[i].Endpoints {
+		u.Endpoints = append(u.Endpoints, describeEndpoint(endpoint))
+	}
+}
+
+func describeEndpoint(e config.Endpoint) string {
+	var name string
+	switch {
+	case e.Unix != "":
+		name = "unix " + e.Unix
+	case e.Host != "":
+		name = fmt.Sprintf("%s:%d", e.Host, e.Port)
+	default:
+		name = e.Address.String()
+	}
+	switch {
+	case e.Terminating:
+		return name + " (terminating)"
+	case !e.Ready:
+		return name + " (not ready)"
+	}
+	return name
+}
+
+func fault(f *config.Fault) string { return fmt.Sprintf("%d: %s", f.Status, f.Reason) }
+
+func describeAnswer(r *message.Response) string {
+	answer := fmt.Sprint(r.Status)
+	if location := r.Header.Get("Location"); location != "" {
+		answer += " to " + location
+	}
+	return answer
+}
+
+// chooseAddress finds the socket that the request comes in at. A URL names it
+// only where its host is an address.
+func (e *Explanation) chooseAddress(c *config.Delta, m *message.Request, r Request) (netip.AddrPort, error) {
+	all := sockets(c)
+	if len(all) == 0 {
+		return netip.AddrPort{}, fmt.Errorf("the configuration has no listener")
+	}
+	wanted := atPort(all, r.port())
+	if len(wanted) == 0 && !r.hasPort() && len(all) == 1 {
+		wanted = all
+		e.Notes = append(e.Notes, fmt.Sprintf("nothing listens on port %d; taken is %v, the only socket", r.port(), all[0]))
+	}
+	if len(wanted) == 0 {
+		return netip.AddrPort{}, fmt.Errorf("nothing listens on port %d; write a port in the URL: listeners are on %v", r.port(), describeSockets(all))
+	}
+	if host, err := netip.ParseAddr(strings.Trim(m.Host(), "[]")); err == nil {
+		if i := slices.Index(wanted, netip.AddrPortFrom(host.Unmap(), wanted[0].Port())); i >= 0 {
+			return wanted[i], nil
+		}
+	}
+	if len(wanted) > 1 {
+		e.Notes = append(e.Notes, fmt.Sprintf("port %d is bound at %s; taken is the first", wanted[0].Port(), describeSockets(wanted)))
+	}
+	return wanted[0], nil
+}
+
+// sockets are the addresses of all listeners, ordered; an unspecified one stands for all.
+func sockets(c *config.Delta) []netip.AddrPort {
+	var all []netip.AddrPort
+	for _, l := range c.Listeners {
+		if len(l.Addresses) == 0 {
+			all = append(all, netip.AddrPortFrom(netip.IPv6Unspecified(), l.Port))
+		}
+		for _, a := range l.Addresses {
+			all = append(all, netip.AddrPortFrom(a.Unmap(), l.Port))
+		}
+	}
+	slices.SortFunc(all, netip.AddrPort.Compare)
+	return slices.Compact(all)
+}
+
+func atPort(all []netip.AddrPort, port uint16) []netip.AddrPort {
+	var at []netip.AddrPort
+	for _, a := range all {
+		if a.Port() == port {
+			at = append(at, a)
+		}
+	}
+	return at
+}
+
+func describeSockets(all []netip.AddrPort) string {
+	names := make([]string, 0, len(all))
+	for i, a := range all {
+		if i == 10 {
+			names = append(names, fmt.Sprintf("and %d more", len(all)-i))
+			break
+		}
+		names = append(names, a.String())
+	}
+	return strings.Join(names, ", ")
+}
