@@ -78,8 +78,9 @@ func (p *Pool) Pick(b *Backend, tried []*Endpoint) (*Endpoint, error) {
 	return b.pick(p.worker, tried)
 }
 
-// Get is a connection to e: an idle one if there is one, the last that came
-// back first, else a new one as by [Pool.Dial]. reused says which. Handlers only.
+// Get is a connection to e without deadlines: an idle one if there is one, the
+// last that came back first, else a new one as by [Pool.Dial]. reused says
+// which. Handlers only.
 func (p *Pool) Get(e *Endpoint, deadline time.Time) (c *Conn, reused bool, err error) {
 	if c := p.takeIdle(e); c != nil {
 		e.countActive(1)
@@ -114,9 +115,10 @@ func (p *Pool) Dial(e *Endpoint, deadline time.Time) (*Conn, error) {
 }
 
 // Put takes a connection back whose response was read to its end and that may
-// carry another request. It is closed where it cannot be kept. While it is
-// idle, any byte, end or error closes it: no byte of an endpoint can become
-// part of the answer to a request that was not yet made.
+// carry another request; whoever had it has no OnAbort on it any more. It is
+// closed where it cannot be kept. While it is idle, any byte, end or error
+// closes it: no byte of an endpoint can become part of the answer to a request
+// that was not yet made.
 func (p *Pool) Put(c *Conn) {
 	e := c.endpoint
 	e.countActive(-1)
@@ -137,6 +139,7 @@ func (p *Pool) Put(c *Conn) {
 	c.idle = true
 	list.push(c)
 	p.all.push(c)
+	c.SetWriteDeadline(time.Time{})
 	c.SetReadDeadline(p.loop.Now().Add(p.limits.IdleTimeout))
 	c.Notify(c.expire)
 }

@@ -93,6 +93,30 @@ func TestPoolKeepsAConnectionBelowTheIdleTimeout(t *testing.T) {
 	})
 }
 
+func TestPoolGivesOutConnectionsWithoutDeadlines(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		o := w.origin("10.0.0.1:80")
+		b := w.set("web", endpoint("10.0.0.1:80"))
+		c, _ := w.mustGet(b)
+		w.do(func() {
+			c.SetReadDeadline(w.loop.Now().Add(time.Second))
+			c.SetWriteDeadline(w.loop.Now().Add(time.Second))
+		})
+		w.put(c)
+		time.Sleep(2 * time.Second)
+		c, reused := w.mustGet(b)
+		o.accepted()[0].Write([]byte("HTTP"))
+		var read, written error
+		w.do(func() {
+			_, written = c.Write([]byte("GET"))
+			_, read = c.Read(make([]byte, 4))
+		})
+		if !reused || read != nil || written != nil {
+			t.Errorf("reused: %v, write: %v, read: %v", reused, written, read)
+		}
+	})
+}
+
 func TestPoolClosesWhatComesBackTooLate(t *testing.T) {
 	for _, test := range []struct {
 		name   string

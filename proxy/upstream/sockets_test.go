@@ -1,0 +1,153 @@
+package upstream_test
+
+import (
+	"log/slog"
+	"net"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/loop/portable"
+	"github.com/sluicegateway/sluice/proxy/upstream"
+)
+
+// engine is an implementation of loops over the sockets of the host.
+type engine struct {
+	name string
+	make func(t *testing.T) loop.Loop
+}
+
+var engines = []engine{{
+	name: "portable",
+	make: func(*testing.T) loop.Loop { return portable.New(1, portable.Options{})[0] },
+}}
+
+// onEachEngine runs a test over real sockets on 127.0.0.1.
+func onEachEngine(t *testing.T, test func(t *testing.T, w *world)) {
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			w := &world{t: t, loop: e.make(t)}
+			w.backends = upstream.NewBackends(upstream.Options{
+				Workers: 1, Resolver: upstream.NewSystemResolver(), Log: slog.New(slog.DiscardHandler),
+			})
+			w.pool = w.backends.NewPool(w.loop)
+			var running sync.WaitGroup
+			running.Go(func() { w.loop.Run() })
+			defer func() {
+				w.backends.Close()
+				w.loop.Stop()
+				running.Wait()
+			}()
+			test(t, w)
+		})
+	}
+}
+
+// listen accepts connections on a channel until the test ends.
+func listen(t *testing.T, network, address string) (net.Listener, <-chan net.Conn) {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted := make(chan net.Conn, 16)
+	go func() {
+		defer close(accepted)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		for c := range accepted {
+			c.Close()
+		}
+	})
+	return l, accepted
+}
+
+// until waits for the condition; the test's own time limit ends it.
+func (w *world) until(condition func() bool) {
+	for held := false; !held; runtime.Gosched() {
+		w.do(func() { held = condition() })
+	}
+}
+
+func TestSocketsAreReused(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, w *world) {
+		tcp, _ := listen(t, "tcp", "127.0.0.1:0")
+		path := filepath.Join(t.TempDir(), "s")
+		listen(t, "unix", path)
+		port := uint16(tcp.Addr().(*net.TCPAddr).Port)
+		for _, e := range []config.Endpoint{
+			endpoint(tcp.Addr().String()),
+			{Host: "localhost", Port: port, Ready: true},
+			{Unix: path, Ready: true},
+		} {
+			b := w.set("web", e)
+			first, reused := w.mustGet(b)
+			if reused {
+				t.Errorf("%s: the first connection was called reused", first.Endpoint())
+			}
+			w.do(func() { w.pool.Put(first) })
+			if again, reused := w.mustGet(b); again != first || !reused {
+				t.Errorf("%s: it was not reused", first.Endpoint())
+			}
+		}
+	})
+}
+
+func TestSocketsThatFail(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, w *world) {
+		closed, _ := listen(t, "tcp", "127.0.0.1:0")
+		closed.Close()
+		_, port, _ := net.SplitHostPort(closed.Addr().String())
+		number, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			endpoint config.Endpoint
+			reason   string
+		}{
+			{endpoint(closed.Addr().String()), "refused"},
+			{config.Endpoint{Host: "localhost", Port: uint16(number), Ready: true}, "refused"},
+			{config.Endpoint{Unix: filepath.Join(t.TempDir(), "none"), Ready: true}, "no_socket"},
+		} {
+			if _, _, err := w.get(w.set("web", test.endpoint)); upstream.Reason(err) != test.reason {
+				t.Errorf("%v, want the reason %s", err, test.reason)
+			}
+		}
+	})
+}
+
+func TestIdleSocketIsWatched(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, w *world) {
+		l, accepted := listen(t, "tcp", "127.0.0.1:0")
+		b := w.set("web", endpoint(l.Addr().String()))
+		for name, happen := range map[string]func(*net.TCPConn) error{
+			"a byte":       func(c *net.TCPConn) error { _, err := c.Write([]byte("H")); return err },
+			"a half-close": (*net.TCPConn).CloseWrite,
+			"a close":      (*net.TCPConn).Close,
+			"a reset":      func(c *net.TCPConn) error { c.SetLinger(0); return c.Close() },
+		} {
+			c, _ := w.mustGet(b)
+			peer := (<-accepted).(*net.TCPConn)
+			w.do(func() { w.pool.Put(c) })
+			if err := happen(peer); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			w.until(func() bool { return w.pool.Idle() == 0 })
+			peer.Close()
+		}
+	})
+}
