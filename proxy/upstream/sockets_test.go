@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy/loop"
