@@ -154,3 +154,168 @@ func TestPathMatchType(t *testing.T) {
 		})
 	}
 }
+
+// Gateway API, HTTPRouteRule.matches: the order of precedence. Each test has two
+// rules that both take the request, in both orders.
+func TestPrecedence(t *testing.T) {
+	many := header(header(prefix("/"), "a", "1"), "b", "2")
+	tests := []struct {
+		rule        string
+		first, then config.Match
+	}{
+		{"Exact before a longer PathPrefix or RegularExpression", exact("/a/b"), regex("/a/b(/[a-z]+)*")},
+		{"Exact before PathPrefix", exact("/a/b"), prefix("/a/b")},
+		{"Exact before a PathPrefix with method, headers and query", exact("/a/b"), query(method(header(prefix("/a/b"), "a", "1"), "GET"), "q", "1")},
+		{"RegularExpression before PathPrefix", regex("/a/.*"), prefix("/a/b")},
+		{"the longest PathPrefix", prefix("/a/b"), prefix("/a")},
+		{"the longest PathPrefix before headers", prefix("/a/b"), header(prefix("/a"), "a", "1")},
+		{"method match before none", method(prefix("/a"), "GET"), prefix("/a/")},
+		{"method match before more headers", method(prefix("/"), "GET"), many},
+		{"most header matches", many, header(prefix("/"), "a", "1")},
+		{"header matches before query matches", header(prefix("/"), "a", "1"), query(query(prefix("/"), "q", "1"), "r", "2")},
+		{"most query matches", query(query(prefix("/"), "q", "1"), "r", "2"), query(prefix("/"), "q", "1")},
+		{"more headers among expressions, whatever their length", header(regex("/.*"), "a", "1"), regex("/a/b|/something-else")},
+	}
+	request := get(t, "/a/b?q=1&r=2", "a: 1", "b: 2")
+	for _, test := range tests {
+		t.Run(test.rule, func(t *testing.T) {
+			l := []*config.Listener{listen("l", "")}
+			if got := take(build(t, l, routeOf("r", one(test.first), one(test.then))), request); got != "r/0" {
+				t.Errorf("in this order, %q takes it", got)
+			}
+			if got := take(build(t, l, routeOf("r", one(test.then), one(test.first))), request); got != "r/1" {
+				t.Errorf("in the other order, %q takes it", got)
+			}
+			older := routeOf("older", one(test.then))
+			older.Created = epoch.Add(-time.Hour)
+			if got := take(build(t, l, older, routeOf("r", one(test.first))), request); got != "r/0" {
+				t.Errorf("against an older route, %q takes it", got)
+			}
+		})
+	}
+}
+
+func TestPrecedenceTies(t *testing.T) {
+	l := []*config.Listener{listen("l", "")}
+	older := routeOf("z", one(prefix("/")))
+	older.Created = epoch.Add(-time.Second)
+	if got := take(build(t, l, routeOf("a", one(prefix("/"))), older), get(t, "/")); got != "z/0" {
+		t.Errorf("the oldest route: %q", got)
+	}
+	other := routeOf("x", one(prefix("/")))
+	other.Name = "httproute/apps/z"
+	if got := take(build(t, l, routeOf("a", one(prefix("/"))), other), get(t, "/")); got != "z/0" {
+		t.Errorf("the first by namespace, then name: %q", got)
+	}
+	if got := take(build(t, l, routeOf("r", one(prefix("/")), one(prefix("/")))), get(t, "/")); got != "r/0" {
+		t.Errorf("the first rule: %q", got)
+	}
+}
+
+// Any one of a rule's matches is enough, and each has its own precedence.
+func TestMatchesAreAlternatives(t *testing.T) {
+	table := build(t, []*config.Listener{listen("l", "")},
+		routeOf("r", []config.Match{header(prefix("/foo"), "version", "v2"), prefix("/v2/foo")}, one(prefix("/"))))
+	for line, want := range map[string]string{"/foo": "r/1", "/v2/foo": "r/0", "/v2/foo/x": "r/0", "/v2": "r/1"} {
+		if got := take(table, get(t, line)); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+	if got := take(table, get(t, "/foo", "Version: v2")); got != "r/0" {
+		t.Errorf("/foo with its header: %q", got)
+	}
+}
+
+func TestHeaderMatch(t *testing.T) {
+	expression := prefix("/")
+	expression.Headers = []config.ValueMatch{{Name: "color", Value: "blue|green", Regex: true}}
+	tests := []struct {
+		rule   string
+		match  config.Match
+		fields []string
+		want   bool
+	}{
+		{"exact", header(prefix("/"), "env", "canary"), []string{"env: canary"}, true},
+		{"names without case", header(prefix("/"), "env", "canary"), []string{"ENV: canary"}, true},
+		{"values with case", header(prefix("/"), "env", "canary"), []string{"env: Canary"}, false},
+		{"not a part", header(prefix("/"), "env", "canary"), []string{"env: canary-2"}, false},
+		{"absent", header(prefix("/"), "env", "canary"), nil, false},
+		{"all of them", header(header(prefix("/"), "a", "1"), "b", "2"), []string{"a: 1", "b: 2"}, true},
+		{"one of two", header(header(prefix("/"), "a", "1"), "b", "2"), []string{"a: 1", "b: 3"}, false},
+		{"RFC 9110 section 5.3: repeated fields are joined", header(prefix("/"), "env", "a, b"), []string{"env: a", "x: y", "Env: b"}, true},
+		{"a repeated field is no alternative", header(prefix("/"), "env", "a"), []string{"env: a", "env: b"}, false},
+		{"expression", expression, []string{"Color: green"}, true},
+		{"expression of the whole value", expression, []string{"color: greenish"}, false},
+		{"expression absent", expression, nil, false},
+		{"Host is the authority", header(prefix("/"), "host", "example.com"), nil, true},
+	}
+	for _, test := range tests {
+		t.Run(test.rule, func(t *testing.T) {
+			table := build(t, []*config.Listener{listen("l", "")}, routeOf("r", one(test.match)))
+			if got := take(table, get(t, "/", test.fields...)) != ""; got != test.want {
+				t.Errorf("matches: %v", got)
+			}
+		})
+	}
+}
+
+func TestQueryParamMatch(t *testing.T) {
+	animal := query(prefix("/"), "animal", "whale")
+	expression := prefix("/")
+	expression.Query = []config.ValueMatch{{Name: "animal", Value: "wh.+", Regex: true}}
+	tests := []struct {
+		rule  string
+		match config.Match
+		query string
+		want  bool
+	}{
+		{"exact", animal, "animal=whale", true},
+		{"among others", animal, "x=y&animal=whale&z", true},
+		{"names with case", animal, "ANIMAL=whale", false},
+		{"values with case", animal, "animal=Whale", false},
+		{"not a part", animal, "animal=whaledolphin", false},
+		{"absent", animal, "animals=whale", false},
+		{"no query", animal, "", false},
+		{"the first value counts", animal, "animal=whale&animal=dog", true},
+		{"the second does not", animal, "animal=dog&animal=whale", false},
+		{"percent-encoded", animal, "%61nim%61l=wh%61le", true},
+		{"a plus is a space", query(prefix("/"), "a b", "c d"), "a+b=c%20d", true},
+		{"an encoded plus is a plus", query(prefix("/"), "a", "+"), "a=%2B", true},
+		{"a broken escape is itself", query(prefix("/"), "a", "100%"), "a=100%", true},
+		{"empty pairs", animal, "&&animal=whale&", true},
+		{"only the first equals sign", query(prefix("/"), "a", "b=c"), "a=b=c", true},
+		{"expression", expression, "animal=whale", true},
+		{"expression of the whole value", expression, "animal=a+whale", false},
+		{"expression of a decoded value", expression, "animal=%77hale", true},
+	}
+	for _, test := range tests {
+		t.Run(test.rule, func(t *testing.T) {
+			table := build(t, []*config.Listener{listen("l", "")}, routeOf("r", one(test.match)))
+			if got := take(table, get(t, "/?"+test.query)) != ""; got != test.want {
+				t.Errorf("matches: %v", got)
+			}
+		})
+	}
+}
+
+func TestMethodMatch(t *testing.T) {
+	table := build(t, []*config.Listener{listen("l", "")}, routeOf("r", one(method(prefix("/"), "POST"))))
+	for line, want := range map[string]string{"POST /": "r/0", "GET /": "", "post /": ""} {
+		if got := take(table, get(t, line)); got != want {
+			t.Errorf("%s: %q", line, got)
+		}
+	}
+}
+
+// What ReplacePrefixMatch replaces.
+func TestMatchedPrefix(t *testing.T) {
+	table := build(t, []*config.Listener{listen("l", "")},
+		routeOf("r", one(prefix("/a/b/")), one(prefix("/")), one(exact("/x")), one(regex("/y.*"))))
+	for line, want := range map[string]string{"/a/b/c": "/a/b", "/a/b": "/a/b", "/a": "", "/x": "", "/y": ""} {
+		var m route.Match[string]
+		socket := table.Socket(anywhere)
+		if !socket.Match(get(t, line), &m) || m.Prefix != want {
+			t.Errorf("%s: %q, want %q", line, m.Prefix, want)
+		}
+	}
+}
