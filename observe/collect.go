@@ -22,14 +22,15 @@ var (
 	logDroppedDesc    = desc("access_log_dropped_total", "Access log records that were not written, because the writer was too slow or failed.")
 	versionDesc       = desc("config_version", "Version of the configuration in force.")
 	appliedAtDesc     = desc("config_applied_timestamp_seconds", "When the configuration in force was applied, in Unix time.")
-	changesDesc       = desc("config_changes_total", "Changes of the configuration that were applied, and changes of the sources with documents that were refused.", "result")
+	changesDesc       = desc("config_changes_total", "Changes of the configuration since the start.")
+	findingsDesc      = desc("config_findings", "Findings about the objects in force, by severity; /status lists them.", "severity")
 )
 
 // Describe sends the descriptions of all metrics.
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		requestsDesc, durationDesc, requestBytesDesc, responseBytesDesc, failuresDesc,
-		openDesc, acceptedDesc, logDroppedDesc, versionDesc, appliedAtDesc, changesDesc,
+		openDesc, acceptedDesc, logDroppedDesc, versionDesc, appliedAtDesc, changesDesc, findingsDesc,
 	} {
 		out <- d
 	}
@@ -54,8 +55,9 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 		out <- counter(failuresDesc, n, reason)
 	}
 	out <- counter(logDroppedDesc, m.log.Dropped())
-	out <- counter(changesDesc, m.applied.Load(), "applied")
-	out <- counter(changesDesc, m.refused.Load(), "refused")
+	out <- counter(changesDesc, m.applied.Load())
+	out <- gauge(findingsDesc, float64(m.errors.Load()), "error")
+	out <- gauge(findingsDesc, float64(m.warnings.Load()), "warning")
 	if at := m.configApplied.Load(); at != 0 {
 		out <- gauge(versionDesc, float64(m.configVersion.Load()))
 		out <- gauge(appliedAtDesc, float64(at)/1e9)

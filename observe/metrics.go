@@ -42,7 +42,8 @@ type Metrics struct {
 	otherSockets         *Connections
 	configVersion        atomic.Uint64
 	configApplied        atomic.Int64 // Unix nanoseconds
-	applied, refused     atomic.Uint64
+	applied              atomic.Uint64
+	errors, warnings     atomic.Int64
 }
 
 // NewMetrics makes metrics for workers 0 to workers-1. The log, which may be
@@ -198,5 +199,8 @@ func (m *Metrics) ConfigApplied(version uint64, now time.Time) {
 	m.applied.Add(1)
 }
 
-// ConfigRefused records a change of the sources that had documents which were not accepted.
-func (m *Metrics) ConfigRefused() { m.refused.Add(1) }
+// Findings sets how many errors and warnings about the configuration are in force.
+func (m *Metrics) Findings(errors, warnings int) {
+	m.errors.Store(int64(errors))
+	m.warnings.Store(int64(warnings))
+}

@@ -76,14 +76,15 @@ func TestConfiguration(t *testing.T) {
 	m := observe.NewMetrics(1, nil)
 	m.ConfigApplied(1, time.Unix(100, 0))
 	m.ConfigApplied(2, time.Unix(200, 0))
-	m.ConfigRefused()
+	m.Findings(3, 1)
 	expect(t, m, `
 sluice_access_log_dropped_total 0
 sluice_config_applied_timestamp_seconds 200
-sluice_config_changes_total{result="applied"} 2
-sluice_config_changes_total{result="refused"} 1
+sluice_config_changes_total 2
+sluice_config_findings{severity="error"} 3
+sluice_config_findings{severity="warning"} 1
 sluice_config_version 2
-`, "sluice_config_version", "sluice_config_applied_timestamp_seconds", "sluice_config_changes_total", "sluice_access_log_dropped_total")
+`, "sluice_config_version", "sluice_config_applied_timestamp_seconds", "sluice_config_changes_total", "sluice_config_findings", "sluice_access_log_dropped_total")
 }
 
 // A route that stays keeps its counts; one that goes takes its series along
