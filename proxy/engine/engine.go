@@ -17,6 +17,7 @@ import (
 	"github.com/sluicegateway/sluice/observe"
 	"github.com/sluicegateway/sluice/proxy"
 	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/route"
 	"github.com/sluicegateway/sluice/proxy/upstream"
 )
 
@@ -132,6 +133,9 @@ func (e *Engine) Apply(d *config.Delta) config.Report {
 
 // Version is that of the configuration in force, 0 before the first.
 func (e *Engine) Version() uint64 { return e.shared.State.Load().Version }
+
+// Table is the router's table in force; explanations ask it.
+func (e *Engine) Table() *route.Table[*proxy.Action] { return e.shared.State.Load().Table }
 
 // keepListeners brings the set of listeners up to date.
 func (e *Engine) keepListeners(d *config.Delta) {
