@@ -144,8 +144,10 @@ func removeDotSegments(path []byte) ([]byte, error) {
 // hidesDots reports whether a server that decodes slashes, or drops
 // parameters, would find a dot segment in segment.
 func hidesDots(segment []byte) bool {
-	for part := range bytes.SplitSeq(segment, []byte("%2F")) {
-		name, _, _ := bytes.Cut(part, []byte(";"))
+	for rest, more := segment, true; more; {
+		var name []byte
+		name, rest, more = bytes.Cut(rest, []byte("%2F"))
+		name, _, _ = bytes.Cut(name, []byte(";"))
 		name, _, _ = bytes.Cut(name, []byte("%3B"))
 		if string(name) == "." || string(name) == ".." {
 			return true
