@@ -1,0 +1,268 @@
+package control_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/control"
+	"github.com/sluicegateway/sluice/control/diagnostic"
+	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/translate"
+)
+
+const controllerName = "sluice.dev/gateway-controller"
+
+// script is a source that says one thing after the other.
+type script []func(update func(control.Update))
+
+func (s script) Run(_ context.Context, update func(control.Update)) error {
+	for _, step := range s {
+		step(update)
+	}
+	return nil
+}
+
+// plane is a data plane that serves all listeners but those it has an error for.
+type plane struct {
+	applied []*config.Delta
+	failing map[string]error
+	config.Report
+}
+
+func (p *plane) Apply(d *config.Delta) config.Report {
+	p.applied = append(p.applied, d)
+	p.Report = config.Report{Version: d.Version, Listeners: map[string]error{}}
+	for _, l := range d.Listeners {
+		p.Listeners[l.Name] = p.failing[l.Name]
+	}
+	return p.Report
+}
+
+func class() *gatewayv1.GatewayClass {
+	return &gatewayv1.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: "sluice"}, Spec: gatewayv1.GatewayClassSpec{ControllerName: controllerName}}
+}
+
+func gateway(port gatewayv1.PortNumber) *gatewayv1.Gateway {
+	return &gatewayv1.Gateway{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "gw"},
+		Spec: gatewayv1.GatewaySpec{
+			GatewayClassName: "sluice",
+			Listeners:        []gatewayv1.Listener{{Name: "http", Port: port, Protocol: gatewayv1.HTTPProtocolType}},
+		},
+	}
+}
+
+func set(objects ...snapshot.Object) []snapshot.Change {
+	var changes []snapshot.Change
+	for _, o := range objects {
+		changes = append(changes, snapshot.Change{Key: snapshot.KeyOf(o), Object: o})
+	}
+	return changes
+}
+
+func say(u control.Update) func(func(control.Update)) {
+	return func(update func(control.Update)) { update(u) }
+}
+
+// run takes the source's steps through a Control and returns it with its log.
+func run(t *testing.T, p *plane, source script) (*control.Control, string) {
+	t.Helper()
+	var log bytes.Buffer
+	c := control.New(control.Options{
+		Translate: translate.Options{ControllerName: controllerName},
+		DataPlane: p,
+		Log:       slog.New(slog.NewTextHandler(&log, nil)),
+		Locate: func(d diagnostic.Diagnostic) diagnostic.Diagnostic {
+			d.File, d.Line = "objects.yaml", 7
+			return d
+		},
+	})
+	if err := c.Run(t.Context(), source); err != nil {
+		t.Fatal(err)
+	}
+	return c, log.String()
+}
+
+func programmed(t *testing.T, s *control.State) metav1.Condition {
+	t.Helper()
+	for c := range control.Conditions(s.Status(snapshot.KeyOf(gateway(80)))) {
+		if c.Part == "listener http" && c.Type == string(gatewayv1.ListenerConditionProgrammed) {
+			return c.Condition
+		}
+	}
+	t.Fatal("the listener has no condition Programmed")
+	return metav1.Condition{}
+}
+
+func TestProgrammedIsWhatTheDataPlaneServes(t *testing.T) {
+	p := &plane{failing: map[string]error{"default/gw/http": errors.New("port 80 is in use")}}
+	c, log := run(t, p, script{
+		say(control.Update{Changes: set(class(), gateway(80))}),
+		func(func(control.Update)) { p.failing = nil },
+		say(control.Update{Changes: set(gateway(81))}),
+	})
+	if got := programmed(t, c.State()); got.Status != metav1.ConditionTrue {
+		t.Errorf("Programmed is %+v", got)
+	}
+	if len(p.applied) != 2 || !p.applied[0].Reset || p.applied[1].Reset {
+		t.Errorf("%d deltas were applied", len(p.applied))
+	}
+	for _, want := range []string{"port 80 is in use", `"Programmed is True"`} {
+		if n := strings.Count(log, want); n == 0 {
+			t.Errorf("the log does not say %q:\n%s", want, log)
+		}
+	}
+}
+
+func TestNothingIsAppliedWhereNothingChanges(t *testing.T) {
+	p := &plane{}
+	run(t, p, script{
+		say(control.Update{Changes: set(class(), gateway(80))}),
+		say(control.Update{Changes: set(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "unused"}})}),
+	})
+	if len(p.applied) != 1 {
+		t.Errorf("%d deltas were applied, want 1", len(p.applied))
+	}
+}
+
+func TestTransitionTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		p := &plane{}
+		c, _ := run(t, p, script{
+			say(control.Update{Changes: set(class(), gateway(80))}),
+			func(func(control.Update)) { time.Sleep(time.Hour) },
+			say(control.Update{Changes: set(gateway(81))}), // true before and after
+		})
+		if got := programmed(t, c.State()).LastTransitionTime; !got.Time.Equal(start) {
+			t.Errorf("the last transition was at %v, want %v", got, start)
+		}
+		if since := p.applied[1].Version; since != 2 {
+			t.Errorf("version %d", since)
+		}
+	})
+}
+
+func TestRefusedObjectsAreToldOnce(t *testing.T) {
+	refused := []diagnostic.Diagnostic{{
+		Severity: diagnostic.Error, File: "a.yaml", Line: 3, Message: "spec.rules is no list", Fix: "write a list",
+	}}
+	c, log := run(t, &plane{}, script{
+		say(control.Update{Changes: set(class(), gateway(80)), Diagnostics: refused}),
+		say(control.Update{Changes: set(gateway(81)), Diagnostics: refused}),
+	})
+	if n := strings.Count(log, "spec.rules is no list"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, log)
+	}
+	if got := c.State().Diagnostics(); len(got) == 0 || got[0] != refused[0] {
+		t.Errorf("diagnostics %v", got)
+	}
+	if got := programmed(t, c.State()); got.Status != metav1.ConditionTrue {
+		t.Errorf("Programmed is %+v", got)
+	}
+}
+
+func TestFindingsOfTheTranslationAreLocated(t *testing.T) {
+	broken := gateway(80)
+	broken.Spec.GatewayClassName = "gone"
+	c, log := run(t, &plane{}, script{say(control.Update{Changes: set(class(), broken)})})
+	if got := c.State().Diagnostics(); len(got) != 1 || got[0].File != "objects.yaml" || got[0].Line != 7 {
+		t.Errorf("diagnostics %+v", got)
+	}
+	if !strings.Contains(log, "file=objects.yaml line=7") {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+func TestARemovedObjectIsGone(t *testing.T) {
+	c, _ := run(t, &plane{}, script{
+		say(control.Update{Changes: set(class(), gateway(80))}),
+		say(control.Update{Changes: []snapshot.Change{{Key: snapshot.KeyOf(gateway(80))}}}),
+	})
+	if !c.State().Status(snapshot.KeyOf(gateway(80))).Empty() {
+		t.Error("there is a status of an object that is gone")
+	}
+	if got := len(c.State().Objects()); got != 1 {
+		t.Errorf("%d objects, want the class alone", got)
+	}
+}
+
+func TestASourceThatFailsEndsTheRun(t *testing.T) {
+	c := control.New(control.Options{DataPlane: &plane{}, Log: slog.New(slog.DiscardHandler)})
+	want := errors.New("no such file")
+	if err := c.Run(t.Context(), failing{want}); !errors.Is(err, want) {
+		t.Errorf("got %v", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Run(context.Context, func(control.Update)) error { return f.err }
+
+func TestListOfAll(t *testing.T) {
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "key", Annotations: map[string]string{
+			corev1.LastAppliedConfigAnnotation: "hush", "note": "kept",
+		}},
+		Data:       map[string][]byte{"tls.key": []byte("hush")},
+		StringData: map[string]string{"other": "hush"},
+	}
+	c, _ := run(t, &plane{}, script{say(control.Update{Changes: set(class(), gateway(80), secret)})})
+	printed, err := json.Marshal(c.State().List())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`{"apiVersion":"v1","kind":"List"`, `"apiVersion":"gateway.networking.k8s.io/v1"`, `"kind":"Secret"`, `"tls.key"`, `"note":"kept"`, `"type":"Programmed"`,
+	} {
+		if !bytes.Contains(printed, []byte(want)) {
+			t.Errorf("no %s in %s", want, printed)
+		}
+	}
+	if bytes.Contains(printed, []byte("hush")) || bytes.Contains(printed, []byte("aHVzaA")) {
+		t.Errorf("a secret is printed: %s", printed)
+	}
+	if string(secret.Data["tls.key"]) != "hush" {
+		t.Error("printing changed the object")
+	}
+
+	var read control.List
+	if err := json.Unmarshal(printed, &read); err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.Marshal(read)
+	if err != nil || !bytes.Equal(again, printed) {
+		t.Errorf("%v; the list read and printed again is\n%s\nwant\n%s", err, again, printed)
+	}
+	if err := json.Unmarshal([]byte(`{"items":[{"kind":"Teapot"}]}`), &read); err == nil {
+		t.Error("an unknown kind is read")
+	}
+}
+
+func TestFine(t *testing.T) {
+	for _, c := range []struct {
+		conditionType string
+		status        metav1.ConditionStatus
+		want          bool
+	}{
+		{"Accepted", "True", true}, {"Accepted", "False", false}, {"Programmed", "Unknown", false},
+		{"Conflicted", "False", true}, {"Conflicted", "True", false}, {"PartiallyInvalid", "True", false},
+	} {
+		got := control.Condition{Condition: metav1.Condition{Type: c.conditionType, Status: c.status}}.Fine()
+		if got != c.want {
+			t.Errorf("%s %s: fine is %v", c.conditionType, c.status, got)
+		}
+	}
+}

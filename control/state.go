@@ -1,0 +1,93 @@
+package control
+
+import (
+	"time"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/control/diagnostic"
+	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/snapshot/tree"
+	"github.com/sluicegateway/sluice/control/status"
+	"github.com/sluicegateway/sluice/control/translate"
+)
+
+// State is what is in force at one instant. It is immutable and may be read by
+// any number of goroutines.
+type State struct {
+	Snapshot *snapshot.Snapshot
+	// View is what the objects were translated to.
+	View translate.View
+	// Report is the data plane's answer to the last change of the configuration.
+	Report config.Report
+
+	controller gatewayv1.GatewayController
+	statuses   tree.Map[snapshot.Key, status.Status] // those of View, with time stamps
+	refused    []diagnostic.Diagnostic               // the source's
+	locate     func(diagnostic.Diagnostic) diagnostic.Diagnostic
+}
+
+func newState(locate func(diagnostic.Diagnostic) diagnostic.Diagnostic, controller gatewayv1.GatewayController) *State {
+	if locate == nil {
+		locate = func(d diagnostic.Diagnostic) diagnostic.Diagnostic { return d }
+	}
+	return &State{
+		Snapshot:   snapshot.New(),
+		View:       translate.New(translate.Options{}).View(),
+		controller: controller,
+		statuses:   tree.New[snapshot.Key, status.Status](snapshot.Key.Compare),
+		locate:     locate,
+	}
+}
+
+// with begins the state that follows the update.
+func (s *State) with(u Update) *State {
+	next := *s
+	next.Snapshot = s.Snapshot.With(u.Changes)
+	next.refused = u.Diagnostics
+	return &next
+}
+
+// stamp takes the changed statuses over, with the time of each condition's last turn.
+func (s *State) stamp(changed map[snapshot.Key]status.Status, now time.Time) {
+	for key, next := range changed {
+		if next.Empty() {
+			s.statuses = s.statuses.Delete(key)
+			continue
+		}
+		s.statuses = s.statuses.Set(key, status.Stamp(s.Status(key), next, now))
+	}
+}
+
+// Status is what is said of one object; it is empty if nothing is.
+func (s *State) Status(key snapshot.Key) status.Status {
+	said, _ := s.statuses.Get(key)
+	return said
+}
+
+// Objects are all objects with their statuses, ordered by key.
+func (s *State) Objects() []snapshot.Object {
+	all := make([]snapshot.Object, 0, s.Snapshot.Len())
+	for key, object := range s.Snapshot.All() {
+		if said, ok := s.statuses.Get(key); ok {
+			object = status.On(object, said, s.controller)
+		}
+		all = append(all, object)
+	}
+	return all
+}
+
+// Diagnostics are those of the source, then those of the translation.
+func (s *State) Diagnostics() []diagnostic.Diagnostic {
+	all := append([]diagnostic.Diagnostic{}, s.refused...)
+	for _, d := range s.View.Diagnostics() {
+		all = append(all, s.locate(d))
+	}
+	return all
+}
+
+// List is all of the state for people and programs.
+func (s *State) List() List {
+	return List{Objects: s.Objects(), Diagnostics: s.Diagnostics()}
+}
