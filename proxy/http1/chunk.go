@@ -70,8 +70,8 @@ const (
 
 // Decode returns the first data in buf, which is a part of buf, and how many
 // bytes of buf were used up. Without data all of buf was used up, or the body
-// is done; what then follows belongs to the next message. After an error (an
-// *Error) the decoder is of no use until Reset.
+// is done; what then follows belongs to the next message. After an error, an
+// *Error with the status 400 or 431, the decoder is of no use until Reset.
 func (d *ChunkDecoder) Decode(buf []byte) (data []byte, n int, err error) {
 	for n < len(buf) && d.state != chunkDone {
 		switch d.state {
