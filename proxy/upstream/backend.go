@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -64,23 +65,21 @@ func (b *Backend) Counters() Counters { return b.counters.read() }
 // stay keep their identity, and with it their counters and pooled connections.
 func (b *Backend) set(c *config.Backend, names *names) (gone []*Endpoint) {
 	old := b.state.Load()
-	kept := make(map[address]*Endpoint, len(old.endpoints))
+	live := make(map[address]*Endpoint, len(old.endpoints))
 	for _, e := range old.endpoints {
-		if old.protocol == c.Protocol && !e.gone.Load() {
-			kept[e.address] = e
+		if !e.gone.Load() {
+			live[e.address] = e
 		}
 	}
-	next := b.build(c, kept, names)
-	b.state.Store(next)
-	for _, e := range old.endpoints {
-		if !e.gone.Load() && !slices.Contains(next.endpoints, e) {
-			gone = append(gone, e)
-		}
+	kept := live
+	if old.protocol != c.Protocol {
+		kept = nil // connections speak the protocol that they were made for
 	}
-	return gone
+	b.state.Store(b.build(c, kept, names))
+	return slices.Collect(maps.Values(live))
 }
 
-// build makes the new state. An address that stands more than once, as it may
+// build makes the new state and takes what it uses out of kept. An address that stands more than once, as it may
 // in several EndpointSlices, is one endpoint in the best of its conditions.
 func (b *Backend) build(c *config.Backend, kept map[address]*Endpoint, names *names) *state {
 	s := &state{protocol: c.Protocol}
@@ -93,6 +92,7 @@ func (b *Backend) build(c *config.Backend, kept map[address]*Endpoint, names *na
 			if e = kept[a]; e == nil {
 				e = newEndpoint(b, a, names)
 			}
+			delete(kept, a)
 			seen[a] = e
 			s.endpoints = append(s.endpoints, e)
 		}
@@ -130,16 +130,16 @@ func (b *Backend) pick(worker int, tried []*Endpoint) (*Endpoint, error) {
 	if len(tried) == 0 {
 		return usable[first%n], nil
 	}
-	second := usable[first%n]
+	fallback := usable[first%n]
 	for i := range n {
 		e := usable[(first+i)%n]
 		if !slices.Contains(tried, e) {
 			b.cursors[worker] = (first + i + 1) % n
 			return e, nil
 		}
-		if second == tried[len(tried)-1] {
-			second = e
+		if fallback == tried[len(tried)-1] {
+			fallback = e
 		}
 	}
-	return second, nil
+	return fallback, nil
 }

@@ -1,8 +1,6 @@
 package upstream
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -91,7 +89,7 @@ func (r *SystemResolver) local(host string) []netip.Addr {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	// Without a hosts file there are no local names but localhost.
 	hosts, _ := os.ReadFile(r.HostsFile)
-	if addrs := hostsEntries(hosts, host); len(addrs) > 0 {
+	if addrs := hostsEntries(string(hosts), host); len(addrs) > 0 {
 		return addrs
 	}
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
@@ -102,11 +100,11 @@ func (r *SystemResolver) local(host string) []netip.Addr {
 
 // hostsEntries finds host in a hosts file (hosts(5)). Lines that are not of its
 // form are passed over, as the C library does.
-func hostsEntries(file []byte, host string) []netip.Addr {
+func hostsEntries(file, host string) []netip.Addr {
 	var addrs []netip.Addr
-	for lines := bufio.NewScanner(bytes.NewReader(file)); lines.Scan(); {
-		line, _, _ := strings.Cut(lines.Text(), "#")
-		fields := strings.Fields(line)
+	for line := range strings.Lines(file) {
+		entry, _, _ := strings.Cut(line, "#")
+		fields := strings.Fields(entry)
 		if len(fields) < 2 {
 			continue
 		}

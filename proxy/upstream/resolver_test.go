@@ -109,6 +109,25 @@ func TestSystemResolverAsksTheNextServer(t *testing.T) {
 	}
 }
 
+// Whatever a hosts file has, localhost resolves, to addresses that can be dialed.
+func FuzzHostsFile(f *testing.F) {
+	f.Add("127.0.0.1 localhost\n")
+	f.Add("::ffff:10.0.0.1 a b localhost. # comment")
+	f.Add("localhost\n#\n\t\n10.0.0.1")
+	f.Add("fe80::1%eth0 LOCALHOST\r\n")
+	f.Fuzz(func(t *testing.T, hosts string) {
+		answer, err := testResolver(t, hosts, "", "1").Resolve(t.Context(), "localhost")
+		if err != nil || len(answer.Addrs) == 0 {
+			t.Fatalf("got %v, %v", answer, err)
+		}
+		for _, a := range answer.Addrs {
+			if !a.IsValid() || a.Is4In6() {
+				t.Errorf("address %v", a)
+			}
+		}
+	})
+}
+
 func testResolver(t *testing.T, hosts, conf, port string) *upstream.SystemResolver {
 	t.Helper()
 	dir := t.TempDir()
