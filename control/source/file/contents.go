@@ -1,0 +1,105 @@
+package file
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/sluicegateway/sluice/control/diagnostic"
+	"github.com/sluicegateway/sluice/control/snapshot"
+)
+
+// content is what is known of one file.
+type content struct {
+	path string
+	info fs.FileInfo
+	// text is kept of what can be read only once: standard input and pipes.
+	text      []byte
+	documents []filed
+	// problem says why it could not be read; the documents are those of before.
+	problem *diagnostic.Diagnostic
+	// keys are the objects in it that are in force, or were when it was last whole.
+	keys []snapshot.Key
+	// doubted is when the file was first found to be gone or empty, which may be
+	// the middle of its replacement; zero if it is there. The documents are those of
+	// before.
+	doubted time.Time
+	gone    bool
+}
+
+// filed is a document in a file.
+type filed struct {
+	line    int
+	digest  digest
+	verdict *verdict
+}
+
+// grace is how long a file may be gone or empty before its objects are: editors and
+// version control replace files in several steps.
+const grace = 20 * time.Millisecond
+
+// sameFile is true if nothing suggests that a file changed. It may be wrong about a
+// change within the resolution of the file system's clock, so a file that an event
+// names is read in any case.
+func sameFile(a, b fs.FileInfo) bool {
+	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// readOnce is true of what is gone once it was read.
+func (c *content) readOnce() bool {
+	return c.info == nil || !c.info.Mode().IsRegular()
+}
+
+// load reads the file within what is left of the budget in bytes.
+func (c *content) load(stdin io.Reader, budget int64) ([]byte, error) {
+	if c.text != nil {
+		return c.text, nil
+	}
+	input := stdin
+	if c.path != Stdin {
+		file, err := os.Open(c.path)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		input = file
+	}
+	text, err := io.ReadAll(io.LimitReader(input, budget+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case int64(len(text)) > budget:
+		return nil, fmt.Errorf("all files together hold more than %d MiB", maxTotal>>20)
+	}
+	if c.readOnce() {
+		c.text = text
+	}
+	return text, nil
+}
+
+// fail keeps the documents of before, and says why.
+func (c *content) fail(err error) {
+	c.problem = &diagnostic.Diagnostic{
+		Severity: diagnostic.Error, File: c.path,
+		Message: "cannot be read: " + reason(err),
+		Fix:     "until it can, the last accepted versions of its objects stay in force",
+	}
+}
+
+func isBlank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }
+
+// obscure is true if there may be objects in the file that are not known.
+func (c *content) obscure() bool {
+	if c.problem != nil {
+		return true
+	}
+	for _, document := range c.documents {
+		if document.verdict.Obscure {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,57 @@
+package file
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/control/snapshot"
+)
+
+// imply adds the objects that a cluster with Sluice would have without anyone writing
+// them into the files: the namespaces of all objects, and the class "sluice".
+func (p *posting) imply() {
+	var namespaces []snapshot.Key
+	for key := range p.next {
+		if key.Namespace != "" {
+			namespaces = append(namespaces, snapshot.Key{Kind: kindNamespace, Name: key.Namespace})
+		}
+	}
+	for _, key := range namespaces {
+		p.implyObject(key, newNamespace)
+	}
+	class := snapshot.Key{Kind: kindGatewayClass, Name: gatewayClassName}
+	if _, refused := p.owners[class]; !refused {
+		p.implyObject(class, newGatewayClass)
+	}
+}
+
+// implyObject adds an object unless it is written somewhere.
+func (p *posting) implyObject(key snapshot.Key, create func(name string) snapshot.Object) {
+	if p.next[key] != nil {
+		return
+	}
+	before := p.before[key]
+	if before != nil && before.origin == (origin{}) {
+		p.next[key] = before
+		return
+	}
+	object := create(key.Name)
+	whole := document{Text: mustMarshal(object)}.digest()
+	p.next[key] = accept(&judged{Key: key, Whole: whole, Spec: whole, object: object}, before, origin{})
+}
+
+func newNamespace(name string) snapshot.Object {
+	return &corev1.Namespace{
+		TypeMeta:   metav1.TypeMeta{APIVersion: coreVersion, Kind: string(kindNamespace)},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{namespaceNameKey: name}},
+	}
+}
+
+func newGatewayClass(name string) snapshot.Object {
+	return &gatewayv1.GatewayClass{
+		TypeMeta:   metav1.TypeMeta{APIVersion: gatewayv1.GroupVersion.String(), Kind: string(kindGatewayClass)},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       gatewayv1.GatewayClassSpec{ControllerName: controllerName},
+	}
+}

@@ -1,0 +1,109 @@
+package file
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// describe says what a validator of Kubernetes found, without the path, which stands
+// beside it, and without values that are whole objects.
+func describe(err *field.Error) string {
+	detail := strings.TrimPrefix(err.Detail, err.Field+" in body ")
+	detail = expression.ReplaceAllString(detail, ")")
+	switch err.Type {
+	case field.ErrorTypeRequired:
+		return orElse(detail, "is required")
+	case field.ErrorTypeDuplicate:
+		return fmt.Sprintf("%v is there twice; it must be unique", scalarText(err.BadValue))
+	case field.ErrorTypeNotSupported:
+		return strings.TrimSpace(fmt.Sprintf("%s is not supported; %s", scalarText(err.BadValue), detail))
+	case field.ErrorTypeTypeInvalid:
+		return describeType(detail)
+	case field.ErrorTypeTooMany, field.ErrorTypeTooFew, field.ErrorTypeTooLong, field.ErrorTypeForbidden:
+		return orElse(detail, strings.ToLower(err.Type.String()))
+	}
+	if isHostnameField(err.Field) && strings.HasPrefix(detail, "should match") {
+		detail = "is no valid hostname"
+	}
+	if text := scalarText(err.BadValue); text != "" && !strings.Contains(detail, text) {
+		return text + " " + predicate(detail)
+	}
+	return orElse(detail, strings.ToLower(err.ErrorBody()))
+}
+
+// expression is the part of a message about names that shows the regular expression.
+var expression = regexp.MustCompile(`, regex used for validation is '.*'\)$`)
+
+// predicate makes a message go on from the value as a sentence does.
+func predicate(detail string) string {
+	for _, verb := range []string{"is ", "must ", "may ", "should ", "needs "} {
+		if strings.HasPrefix(detail, verb) {
+			return detail
+		}
+	}
+	return "is not valid: " + detail
+}
+
+func isHostnameField(path string) bool {
+	name := lastElement(path)
+	return name == "hostname" || name == "hostnames"
+}
+
+func orElse(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+// scalarText is a value as it would stand in a file; empty if it is nothing to show.
+func scalarText(value any) string {
+	switch value := value.(type) {
+	case string:
+		if value == "" {
+			return ""
+		}
+		return strconv.Quote(value)
+	case int64, int32, int, float64, bool:
+		return fmt.Sprint(value)
+	default:
+		return ""
+	}
+}
+
+// typeError is how the schema validator words the mistake of a wrong type.
+var typeError = regexp.MustCompile(`must be of type (\w+): "(\w+)"$`)
+
+func describeType(detail string) string {
+	match := typeError.FindStringSubmatch(detail)
+	if match == nil {
+		return detail
+	}
+	return fmt.Sprintf("must be %s, not %s", withArticle(match[1]), withArticle(match[2]))
+}
+
+// withArticle names a type of JSON schema as aKind does.
+func withArticle(jsonType string) string {
+	switch jsonType {
+	case "object":
+		return "an object"
+	case "array":
+		return "a list"
+	case "integer":
+		return "an integer"
+	case "null":
+		return "null"
+	default:
+		return "a " + jsonType
+	}
+}
+
+func quote(text string) string { return strconv.Quote(text) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
