@@ -5,6 +5,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayx "sigs.k8s.io/gateway-api/apisx/v1alpha1"
+
+	"github.com/sluicegateway/sluice/api/v1alpha1"
 )
 
 // The kinds of objects in a Snapshot. Each stands for one Go type, whatever
@@ -28,6 +30,7 @@ const (
 	KindSecret                Kind = "Secret"
 	KindConfigMap             Kind = "ConfigMap"
 	KindEndpointSlice         Kind = "EndpointSlice"
+	KindBackend               Kind = "Backend"
 )
 
 // KindOf is the kind of a typed object, which may be a nil pointer. It is empty
@@ -70,6 +73,8 @@ func KindOf(object Object) Kind {
 		return KindConfigMap
 	case *discoveryv1.EndpointSlice:
 		return KindEndpointSlice
+	case *v1alpha1.Backend:
+		return KindBackend
 	}
 	return ""
 }

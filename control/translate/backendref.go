@@ -1,0 +1,199 @@
+package translate
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/api/v1alpha1"
+	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/control/attach"
+	"github.com/sluicegateway/sluice/control/snapshot"
+)
+
+// backendName names a backend of the configuration.
+type backendName struct {
+	kind            snapshot.Kind
+	namespace, name string
+	// port is 0 for a Backend object.
+	port gatewayv1.PortNumber
+}
+
+// String is the name in the configuration.
+func (n backendName) String() string {
+	name := fmt.Sprintf("%s/%s/%s", strings.ToLower(string(n.kind)), n.namespace, n.name)
+	if n.port != 0 {
+		name = fmt.Sprintf("%s:%d", name, n.port)
+	}
+	return name
+}
+
+// weighted translates one of a rule's backendRefs. One that is wrong keeps its
+// share of the requests, and answers them with 500.
+func (t *ruleTranslator) weighted(field string, ref *gatewayv1.HTTPBackendRef, matches []gatewayv1.HTTPRouteMatch) config.BackendRef {
+	next := config.BackendRef{Weight: 1}
+	if ref.Weight != nil {
+		next.Weight = *ref.Weight
+	}
+	next.Filters, next.Fault = t.filters(field, ref.Filters, matches)
+	name, unresolved := t.resolve(field, ref.BackendObjectReference)
+	if unresolved != nil {
+		t.unresolved = append(t.unresolved, *unresolved)
+		next.Fault = &config.Fault{Status: http.StatusInternalServerError, Reason: unresolved.message}
+		return next
+	}
+	t.backends = append(t.backends, name)
+	next.Backend = name.String()
+	return next
+}
+
+// resolve finds what a reference to a backend names, or what is wrong with it.
+// Whether it is granted is asked before whether it exists: who may not refer to
+// an object must not learn of it.
+func (t *ruleTranslator) resolve(field string, ref gatewayv1.BackendObjectReference) (backendName, *problem) {
+	target := attach.To{Kind: "Service", Namespace: t.route.Namespace, Name: string(ref.Name)}
+	if ref.Group != nil {
+		target.Group = *ref.Group
+	}
+	if ref.Kind != nil {
+		target.Kind = *ref.Kind
+	}
+	if ref.Namespace != nil {
+		target.Namespace = string(*ref.Namespace)
+	}
+	find := t.service
+	switch groupKind(target.Group, target.Kind) {
+	case "Service":
+	case "Backend." + v1alpha1.GroupName:
+		find = t.backend
+	default:
+		return backendName{}, invalidKind(field, target)
+	}
+	if p := t.grant(field, target); p != nil {
+		return backendName{}, p
+	}
+	return find(field, target, ref.Port)
+}
+
+func invalidKind(field string, target attach.To) *problem {
+	p := &problem{
+		reason:  string(gatewayv1.RouteReasonInvalidKind),
+		field:   field,
+		message: fmt.Sprintf("Sluice sends no requests to objects of kind %s", groupKind(target.Group, target.Kind)),
+		fix:     "refer to a Service, or to a Backend of group " + v1alpha1.GroupName,
+	}
+	if target.Kind == gatewayv1.Kind(snapshot.KindXBackend) {
+		p.message = "XBackends are valid; this version of Sluice does not serve them yet"
+	}
+	return p
+}
+
+// grant asks for the ReferenceGrant that a reference across namespaces needs.
+func (t *ruleTranslator) grant(field string, to attach.To) *problem {
+	if to.Namespace == t.route.Namespace {
+		return nil
+	}
+	from := attach.From{Group: gatewayv1.GroupName, Kind: gatewayv1.Kind(t.route.Kind), Namespace: t.route.Namespace}
+	if grant := attach.Granted(t.r, from, to); grant != nil {
+		t.grants = append(t.grants, snapshot.KeyOf(grant))
+		return nil
+	}
+	return &problem{
+		reason:  string(gatewayv1.RouteReasonRefNotPermitted),
+		field:   field,
+		message: fmt.Sprintf("no ReferenceGrant in namespace %s allows %ss of namespace %s to refer to %s %s", to.Namespace, from.Kind, from.Namespace, to.Kind, to.Name),
+		fix:     fmt.Sprintf("create a ReferenceGrant in namespace %s from %s of namespace %s to %s", to.Namespace, from.Kind, from.Namespace, to.Kind),
+	}
+}
+
+func (t *ruleTranslator) service(field string, to attach.To, port *gatewayv1.PortNumber) (backendName, *problem) {
+	name := backendName{snapshot.KindService, to.Namespace, to.Name, deref(port)}
+	service := snapshot.Get[*corev1.Service](t.r, to.Namespace, to.Name)
+	if service == nil {
+		return name, notFound(field, fmt.Sprintf("Service %s/%s does not exist", to.Namespace, to.Name), "write the name of an existing Service, or create it")
+	}
+	if port == nil {
+		return name, notFound(field+".port", "a reference to a Service needs a port", "write one of the ports of the Service: "+portList(service))
+	}
+	servicePort := findPort(service, *port)
+	if servicePort == nil {
+		return name, notFound(field+".port", fmt.Sprintf("Service %s/%s has no port %d", to.Namespace, to.Name, *port), "write one of its ports: "+portList(service))
+	}
+	if service.Spec.Type == corev1.ServiceTypeExternalName && !t.options.AllowExternalName {
+		return name, &problem{
+			reason:  string(gatewayv1.RouteReasonUnsupportedValue),
+			field:   field,
+			message: fmt.Sprintf("Service %s/%s is of type ExternalName, which could reach whatever the proxy reaches (CVE-2021-25740)", to.Namespace, to.Name),
+			fix:     "use a Backend of group " + v1alpha1.GroupName + " with an fqdn endpoint, or allow Services of type ExternalName",
+		}
+	}
+	return name, t.protocol(field, service, servicePort)
+}
+
+func notFound(field, message, fix string) *problem {
+	return &problem{reason: string(gatewayv1.RouteReasonBackendNotFound), field: field, message: message, fix: fix}
+}
+
+func findPort(service *corev1.Service, port gatewayv1.PortNumber) *corev1.ServicePort {
+	for i := range service.Spec.Ports {
+		if service.Spec.Ports[i].Port == port {
+			return &service.Spec.Ports[i]
+		}
+	}
+	return nil
+}
+
+func portList(service *corev1.Service) string {
+	var ports []string
+	for _, p := range service.Spec.Ports {
+		ports = append(ports, fmt.Sprint(p.Port))
+	}
+	return strings.Join(ports, ", ")
+}
+
+// protocol checks that requests can be sent in the protocol that the Service
+// port speaks, by its appProtocol (KEP-3726) and by BackendTLSPolicies.
+func (t *ruleTranslator) protocol(field string, service *corev1.Service, port *corev1.ServicePort) *problem {
+	unsupported := func(message, fix string) *problem {
+		return &problem{reason: string(gatewayv1.RouteReasonUnsupportedProtocol), field: field, message: message, fix: fix}
+	}
+	where := fmt.Sprintf("port %d of Service %s/%s", port.Port, service.Namespace, service.Name)
+	if port.Protocol != "" && port.Protocol != corev1.ProtocolTCP {
+		return unsupported(fmt.Sprintf("%s is for %s; HTTP needs TCP", where, port.Protocol), "write a TCP port")
+	}
+	for policy := range snapshot.Each[*gatewayv1.BackendTLSPolicy](t.r, snapshot.PoliciesOn(service.Namespace, service.Name)) {
+		if targets(policy, service.Name, port.Name) {
+			return unsupported(fmt.Sprintf("BackendTLSPolicy %s demands TLS to %s; this version of Sluice does not serve that yet, and sends nothing in clear text", policy.Name, where), "")
+		}
+	}
+	switch protocol := deref(port.AppProtocol); protocol {
+	case "", "http", appProtocolWebSocket:
+		return nil
+	case "kubernetes.io/h2c", "kubernetes.io/wss", "https", "grpc", "h2c", "http2", "wss", "tls":
+		return unsupported(fmt.Sprintf("%s speaks %s; this version of Sluice speaks HTTP/1.1 in clear text", where, protocol), "remove appProtocol if the port speaks HTTP/1.1 as well")
+	default:
+		t.warn(field, fmt.Sprintf("%s has the appProtocol %s, which Sluice does not know; it sends HTTP/1.1", where, protocol), "")
+		return nil
+	}
+}
+
+// targets reports whether the policy is about the port, whose name may be empty.
+func targets(policy *gatewayv1.BackendTLSPolicy, service, port string) bool {
+	for _, target := range policy.Spec.TargetRefs {
+		if string(target.Name) == service && (target.SectionName == nil || string(*target.SectionName) == port) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *ruleTranslator) backend(field string, to attach.To, _ *gatewayv1.PortNumber) (backendName, *problem) {
+	name := backendName{kind: snapshot.KindBackend, namespace: to.Namespace, name: to.Name}
+	if snapshot.Get[*v1alpha1.Backend](t.r, to.Namespace, to.Name) == nil {
+		return name, notFound(field, fmt.Sprintf("Backend %s/%s does not exist", to.Namespace, to.Name), "write the name of an existing Backend, or create it")
+	}
+	return name, nil
+}

@@ -1,0 +1,128 @@
+package translate_test
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayx "sigs.k8s.io/gateway-api/apisx/v1alpha1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sluicegateway/sluice/api/v1alpha1"
+	"github.com/sluicegateway/sluice/control/snapshot"
+)
+
+const controllerName = "sluice.dev/gateway-controller"
+
+// decode reads the objects of a case, with what a source would add: the
+// GatewayClass "sluice" and the namespaces, where they are not written.
+func decode(t *testing.T, text string) []snapshot.Change {
+	changes := decodeChanges(t, text)
+	have := map[snapshot.Key]bool{}
+	for _, change := range changes {
+		have[change.Key] = true
+	}
+	add := func(object snapshot.Object) {
+		if key := snapshot.KeyOf(object); !have[key] {
+			have[key] = true
+			changes = append(changes, snapshot.Change{Key: key, Object: object})
+		}
+	}
+	add(&gatewayv1.GatewayClass{
+		ObjectMeta: metav1.ObjectMeta{Name: "sluice", Generation: 1},
+		Spec:       gatewayv1.GatewayClassSpec{ControllerName: controllerName},
+	})
+	for _, change := range changes {
+		if namespace := change.Key.Namespace; namespace != "" {
+			add(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{corev1.LabelMetadataName: namespace}}})
+		}
+	}
+	return changes
+}
+
+func decodeChanges(t *testing.T, text string) []snapshot.Change {
+	var changes []snapshot.Change
+	for _, document := range strings.Split(text, "\n---\n") {
+		object := decodeObject(t, document)
+		changes = append(changes, snapshot.Change{Key: snapshot.KeyOf(object), Object: object})
+	}
+	return changes
+}
+
+func decodeObject(t *testing.T, document string) snapshot.Object {
+	var meta metav1.TypeMeta
+	if err := yaml.Unmarshal([]byte(document), &meta); err != nil {
+		t.Fatal(err)
+	}
+	object := emptyObject(meta.Kind)
+	if object == nil {
+		t.Fatalf("no kind %q", meta.Kind)
+	}
+	if err := yaml.UnmarshalStrict([]byte(document), object); err != nil {
+		t.Fatalf("%v in\n%s", err, document)
+	}
+	if object.GetGeneration() == 0 {
+		object.SetGeneration(1)
+	}
+	applyDefaults(object)
+	return object
+}
+
+func emptyObject(kind string) snapshot.Object {
+	switch snapshot.Kind(kind) {
+	case snapshot.KindGatewayClass:
+		return &gatewayv1.GatewayClass{}
+	case snapshot.KindGateway:
+		return &gatewayv1.Gateway{}
+	case snapshot.KindHTTPRoute:
+		return &gatewayv1.HTTPRoute{}
+	case snapshot.KindReferenceGrant:
+		return &gatewayv1.ReferenceGrant{}
+	case snapshot.KindGRPCRoute:
+		return &gatewayv1.GRPCRoute{}
+	case snapshot.KindTCPRoute:
+		return &gatewayv1.TCPRoute{}
+	case snapshot.KindBackendTLSPolicy:
+		return &gatewayv1.BackendTLSPolicy{}
+	case snapshot.KindListenerSet:
+		return &gatewayv1.ListenerSet{}
+	case snapshot.KindXBackend:
+		return &gatewayx.XBackend{}
+	case snapshot.KindNamespace:
+		return &corev1.Namespace{}
+	case snapshot.KindService:
+		return &corev1.Service{}
+	case snapshot.KindEndpointSlice:
+		return &discoveryv1.EndpointSlice{}
+	case snapshot.KindBackend:
+		return &v1alpha1.Backend{}
+	}
+	return nil
+}
+
+// applyDefaults sets the defaults of the CRDs that the translation counts on.
+func applyDefaults(object snapshot.Object) {
+	switch snapshot.KindOf(object) {
+	case snapshot.KindGatewayClass, snapshot.KindNamespace:
+	default:
+		if object.GetNamespace() == "" {
+			object.SetNamespace("default")
+		}
+	}
+	route, ok := object.(*gatewayv1.HTTPRoute)
+	if !ok {
+		return
+	}
+	prefix, slash := gatewayv1.PathMatchPathPrefix, "/"
+	if len(route.Spec.Rules) == 0 {
+		route.Spec.Rules = []gatewayv1.HTTPRouteRule{{}}
+	}
+	for i := range route.Spec.Rules {
+		if rule := &route.Spec.Rules[i]; len(rule.Matches) == 0 {
+			rule.Matches = []gatewayv1.HTTPRouteMatch{{Path: &gatewayv1.HTTPPathMatch{Type: &prefix, Value: &slash}}}
+		}
+	}
+}

@@ -1,0 +1,193 @@
+package translate
+
+import (
+	"fmt"
+	"net/netip"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/control/diagnostic"
+	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/status"
+)
+
+// gateway is what a Gateway of ours asks for, before other Gateways have their say.
+type gateway struct {
+	key    snapshot.Key
+	object *gatewayv1.Gateway
+	// addresses to bind; none for all.
+	addresses []netip.Addr
+	// invalid is why nothing of the Gateway can be served.
+	invalid []problem
+	// unassigned is which addresses cannot be had.
+	unassigned []problem
+	listeners  []listener
+	review     []diagnostic.Diagnostic
+}
+
+// translateGateways reads each Gateway by itself.
+func (t *Translator) translateGateways() {
+	for _, key := range t.graph.take(stageGateway) {
+		u := unit{stageGateway, key}
+		r := t.reader()
+		next, found := readGateway(r, key, t.options.ControllerName)
+		t.graph.record(u, r.read)
+		t.replaceGateway(key, next)
+		if next == nil {
+			t.putStatus(key, status.Status{})
+			t.putDiagnostics(u, found)
+		}
+	}
+}
+
+// replaceGateway keeps the new reading and says what depends on it.
+func (t *Translator) replaceGateway(key snapshot.Key, next *gateway) {
+	for _, g := range []*gateway{t.gateways[key], next} {
+		if g == nil {
+			continue
+		}
+		for _, l := range g.listeners {
+			t.work.ports[l.spec.Port] = struct{}{}
+			t.index(l.spec.Port, key, g == next)
+			delete(t.conflicts, l.name)
+		}
+	}
+	if next == nil {
+		delete(t.gateways, key)
+	} else {
+		t.gateways[key] = next
+		t.work.unsettled[key] = struct{}{}
+	}
+	t.work.unlisted[key] = struct{}{}
+}
+
+func (t *Translator) index(port gatewayv1.PortNumber, key snapshot.Key, present bool) {
+	switch {
+	case !present:
+		delete(t.ports[port], key)
+		if len(t.ports[port]) == 0 {
+			delete(t.ports, port)
+		}
+	case t.ports[port] == nil:
+		t.ports[port] = map[snapshot.Key]bool{key: true}
+	default:
+		t.ports[port][key] = true
+	}
+}
+
+// readGateway is nil if there is no such Gateway, or if it is not ours.
+func readGateway(r *reader, key snapshot.Key, controller gatewayv1.GatewayController) (*gateway, []diagnostic.Diagnostic) {
+	object := snapshot.Get[*gatewayv1.Gateway](r, key.Namespace, key.Name)
+	if object == nil {
+		return nil, nil
+	}
+	class := snapshot.Get[*gatewayv1.GatewayClass](r, "", string(object.Spec.GatewayClassName))
+	if class == nil || class.Spec.ControllerName != controller {
+		return nil, []diagnostic.Diagnostic{notOurs(key, object, class)}
+	}
+	g := &gateway{key: key, object: object}
+	g.checkClass(class)
+	g.checkInfrastructure()
+	g.readAddresses()
+	for i := range object.Spec.Listeners {
+		g.listeners = append(g.listeners, readListener(key, i, &object.Spec.Listeners[i]))
+	}
+	g.reviewUnserved()
+	return g, nil
+}
+
+func notOurs(key snapshot.Key, object *gatewayv1.Gateway, class *gatewayv1.GatewayClass) diagnostic.Diagnostic {
+	if class == nil {
+		return problem{
+			field:   "spec.gatewayClassName",
+			message: fmt.Sprintf("GatewayClass %s does not exist, so no controller serves this Gateway", object.Spec.GatewayClassName),
+			fix:     "write the name of an existing GatewayClass, or create it",
+		}.finding(key, diagnostic.Error)
+	}
+	return problem{
+		field:   "spec.gatewayClassName",
+		message: fmt.Sprintf("GatewayClass %s belongs to controller %s; Sluice leaves this Gateway alone", class.Name, class.Spec.ControllerName),
+	}.finding(key, diagnostic.Info)
+}
+
+func (g *gateway) checkClass(class *gatewayv1.GatewayClass) {
+	if problems := checkClass(class); len(problems) > 0 {
+		g.invalid = append(g.invalid, problem{
+			reason:  string(gatewayv1.GatewayReasonInvalidParameters),
+			field:   "spec.gatewayClassName",
+			message: fmt.Sprintf("GatewayClass %s is not accepted: %s", class.Name, messages(problems)),
+			fix:     "mend the GatewayClass",
+		})
+	}
+}
+
+func (g *gateway) checkInfrastructure() {
+	infrastructure := g.object.Spec.Infrastructure
+	if infrastructure == nil || infrastructure.ParametersRef == nil {
+		return
+	}
+	ref := infrastructure.ParametersRef
+	g.invalid = append(g.invalid, problem{
+		reason:  string(gatewayv1.GatewayReasonInvalidParameters),
+		field:   "spec.infrastructure.parametersRef",
+		message: fmt.Sprintf("Sluice has no parameters of kind %s", groupKind(ref.Group, ref.Kind)),
+		fix:     "remove parametersRef",
+	})
+}
+
+// readAddresses obeys spec.addresses: IP addresses are bound as they are.
+func (g *gateway) readAddresses() {
+	for i, address := range g.object.Spec.Addresses {
+		field := fmt.Sprintf("spec.addresses[%d]", i)
+		if address.Type != nil && *address.Type != gatewayv1.IPAddressType {
+			g.invalid = append(g.invalid, problem{
+				reason:  string(gatewayv1.GatewayReasonUnsupportedAddress),
+				field:   field + ".type",
+				message: fmt.Sprintf("addresses of type %s cannot be bound", *address.Type),
+				fix:     "write type IPAddress with an address of this host, or remove addresses to listen on all",
+			})
+			continue
+		}
+		if address.Value == "" {
+			g.unassigned = append(g.unassigned, problem{
+				reason:  string(gatewayv1.GatewayReasonAddressNotAssigned),
+				field:   field + ".value",
+				message: "Sluice assigns no addresses of its own",
+				fix:     "write an address of this host, or remove addresses to listen on all",
+			})
+			continue
+		}
+		ip, err := netip.ParseAddr(address.Value)
+		if err != nil {
+			g.unassigned = append(g.unassigned, problem{
+				reason:  string(gatewayv1.GatewayReasonAddressNotUsable),
+				field:   field + ".value",
+				message: fmt.Sprintf("%q is no IP address", address.Value),
+				fix:     "write an address such as 192.0.2.1 or 2001:db8::1",
+			})
+			continue
+		}
+		g.addresses = append(g.addresses, ip)
+	}
+	if len(g.object.Spec.Addresses) > 0 && len(g.addresses) == 0 && len(g.invalid) == 0 {
+		// No address to bind must not become all addresses.
+		g.invalid = append(g.invalid, g.unassigned[0])
+	}
+}
+
+// reviewUnserved names the fields that are valid and that this version ignores.
+func (g *gateway) reviewUnserved() {
+	spec := &g.object.Spec
+	ignored := func(field, message string) {
+		g.review = append(g.review, problem{field: field, message: message + "; this version of Sluice does not serve that yet"}.finding(g.key, diagnostic.Warning))
+	}
+	if spec.TLS != nil {
+		ignored("spec.tls", "TLS settings of the whole Gateway are valid")
+	}
+	if spec.AllowedListeners != nil && spec.AllowedListeners.Namespaces != nil && deref(spec.AllowedListeners.Namespaces.From) != gatewayv1.NamespacesFromNone {
+		ignored("spec.allowedListeners", "ListenerSets are valid")
+	}
+	if spec.DefaultScope != "" && spec.DefaultScope != gatewayv1.GatewayDefaultScopeNone {
+		ignored("spec.defaultScope", "default Gateways are valid")
+	}
+}

@@ -1,0 +1,145 @@
+package translate
+
+import (
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/sluicegateway/sluice/control/attach"
+	"github.com/sluicegateway/sluice/control/snapshot"
+)
+
+// stage is a kind of work; the stages run in the order of [Translator.Update].
+type stage int
+
+const (
+	stageClass stage = iota
+	stageGateway
+	stageRoute
+	stageUnserved
+	stageBackend
+	stageGrant
+)
+
+// stageOf is the stage that translates objects of a kind.
+func stageOf(kind snapshot.Kind) (stage, bool) {
+	switch kind {
+	case snapshot.KindGatewayClass:
+		return stageClass, true
+	case snapshot.KindGateway:
+		return stageGateway, true
+	case snapshot.KindHTTPRoute:
+		return stageRoute, true
+	case snapshot.KindReferenceGrant:
+		return stageGrant, true
+	case snapshot.KindGRPCRoute, snapshot.KindTLSRoute, snapshot.KindTCPRoute, snapshot.KindUDPRoute,
+		snapshot.KindBackendTLSPolicy, snapshot.KindListenerSet,
+		snapshot.KindXBackend, snapshot.KindXBackendTrafficPolicy, snapshot.KindXMesh:
+		return stageUnserved, true
+	}
+	return 0, false
+}
+
+// unit is the smallest work whose result is kept: one object in one stage.
+type unit struct {
+	stage stage
+	key   snapshot.Key
+}
+
+// graph knows what each unit has read and which units must run again.
+type graph struct {
+	reads   map[unit][]snapshot.Key
+	readers map[snapshot.Key]map[unit]struct{}
+	dirty   map[stage]map[snapshot.Key]struct{}
+}
+
+func newGraph() *graph {
+	return &graph{
+		reads:   map[unit][]snapshot.Key{},
+		readers: map[snapshot.Key]map[unit]struct{}{},
+		dirty:   map[stage]map[snapshot.Key]struct{}{},
+	}
+}
+
+// mark says that a unit must run.
+func (g *graph) mark(u unit) {
+	if g.dirty[u.stage] == nil {
+		g.dirty[u.stage] = map[snapshot.Key]struct{}{}
+	}
+	g.dirty[u.stage][u.key] = struct{}{}
+}
+
+// touch says that what a key stands for has changed: all its readers must run.
+func (g *graph) touch(key snapshot.Key) {
+	for u := range g.readers[key] {
+		g.mark(u)
+	}
+}
+
+// take returns the units of a stage that must run, in order.
+func (g *graph) take(s stage) []snapshot.Key {
+	keys := slices.SortedFunc(maps.Keys(g.dirty[s]), snapshot.Key.Compare)
+	delete(g.dirty, s)
+	return keys
+}
+
+// record replaces what a unit has read.
+func (g *graph) record(u unit, read map[snapshot.Key]struct{}) {
+	for _, key := range g.reads[u] {
+		if _, still := read[key]; !still {
+			g.unlink(key, u)
+		}
+	}
+	if len(read) == 0 {
+		delete(g.reads, u)
+		return
+	}
+	for key := range read {
+		if g.readers[key] == nil {
+			g.readers[key] = map[unit]struct{}{}
+		}
+		g.readers[key][u] = struct{}{}
+	}
+	g.reads[u] = slices.Collect(maps.Keys(read))
+}
+
+func (g *graph) unlink(key snapshot.Key, u unit) {
+	delete(g.readers[key], u)
+	if len(g.readers[key]) == 0 {
+		delete(g.readers, key)
+	}
+}
+
+// reader reads for one unit and remembers what was read, misses too.
+type reader struct {
+	snapshot *snapshot.Snapshot
+	bindings map[snapshot.Key]*attach.Gateway
+	read     map[snapshot.Key]struct{}
+}
+
+func (t *Translator) reader() *reader {
+	return &reader{snapshot: t.snapshot, bindings: t.bindings, read: map[snapshot.Key]struct{}{}}
+}
+
+// Object implements [snapshot.Reader].
+func (r *reader) Object(key snapshot.Key) snapshot.Object {
+	r.read[key] = struct{}{}
+	return r.snapshot.Object(key)
+}
+
+// Bucket implements [snapshot.Reader].
+func (r *reader) Bucket(bucket snapshot.Key) iter.Seq[snapshot.Object] {
+	r.read[bucket] = struct{}{}
+	return r.snapshot.Bucket(bucket)
+}
+
+// binding is what routes see of a Gateway of ours; nil if it is none. It
+// changes less often than the Gateway.
+func (r *reader) binding(namespace, name string) *attach.Gateway {
+	r.read[bindingKey(namespace, name)] = struct{}{}
+	return r.bindings[snapshot.Key{Kind: snapshot.KindGateway, Namespace: namespace, Name: name}]
+}
+
+func bindingKey(namespace, name string) snapshot.Key {
+	return snapshot.Key{Kind: "listeners of Gateway", Namespace: namespace, Name: name}
+}

@@ -1,0 +1,62 @@
+package translate
+
+import "github.com/sluicegateway/sluice/config"
+
+// served is what the data plane is known to do.
+type served struct {
+	report config.Report
+	// since is the version that each listener of the configuration is of. A
+	// report on an earlier one says nothing about it.
+	since map[string]uint64
+}
+
+func newServed() served { return served{since: map[string]uint64{}} }
+
+// expect notes what a delta asks of the data plane.
+func (s *served) expect(delta *config.Delta) {
+	for _, ref := range delta.Removed {
+		if ref.Kind == config.KindListener {
+			delete(s.since, ref.Name)
+		}
+	}
+	for _, l := range delta.Listeners {
+		s.since[l.Name] = delta.Version
+	}
+}
+
+// takeReport keeps the report and unsettles the Gateways that it says something
+// new about.
+func (t *Translator) takeReport(report config.Report) {
+	if report.Version < t.served.report.Version {
+		return
+	}
+	before := t.served
+	t.served.report = report
+	for key, g := range t.gateways {
+		for _, l := range g.listeners {
+			if before.of(l.name) != t.served.of(l.name) {
+				t.work.unsettled[key] = struct{}{}
+			}
+		}
+	}
+}
+
+// answer is what the data plane says of one listener.
+type answer struct {
+	// known is false as long as it has said nothing.
+	known bool
+	// failure is why the listener is not served.
+	failure string
+}
+
+func (s *served) of(listener string) answer {
+	since, expected := s.since[listener]
+	err, reported := s.report.Listeners[listener]
+	switch {
+	case !expected || !reported || s.report.Version < since:
+		return answer{}
+	case err != nil:
+		return answer{known: true, failure: err.Error()}
+	}
+	return answer{known: true}
+}

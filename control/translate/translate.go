@@ -1,0 +1,119 @@
+// Package translate turns objects into the configuration of the data plane,
+// their statuses, and diagnostics for the person who wrote them.
+//
+// It is a pure function of a snapshot and of what the data plane reported last:
+// no clock, no network, no log. It is incremental: the result for each object
+// is kept with the names of all that was read for it, those that were not found
+// included, and is made anew only when one of these changes.
+package translate
+
+import (
+	"net/netip"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/control/attach"
+	"github.com/sluicegateway/sluice/control/diagnostic"
+	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/status"
+)
+
+// Options are what the translation depends on beside the objects.
+type Options struct {
+	// ControllerName is the spec.controllerName of the GatewayClasses to serve.
+	ControllerName gatewayv1.GatewayController
+	// AllowExternalName allows backendRefs to Services of type ExternalName,
+	// which lets who may write a Service reach whatever the data plane reaches
+	// (CVE-2021-25740).
+	AllowExternalName bool
+	// HostAddresses are what a Gateway without spec.addresses reports.
+	HostAddresses []netip.Addr
+}
+
+// Translator keeps the translation of a snapshot and follows its changes. It is
+// for one goroutine; the Views that it returns are for any number.
+type Translator struct {
+	options  Options
+	snapshot *snapshot.Snapshot
+	graph    *graph
+
+	gateways  map[snapshot.Key]*gateway
+	ports     map[gatewayv1.PortNumber]map[snapshot.Key]bool // Gateways with a listener on the port
+	conflicts map[string]conflict                            // by listener
+	bindings  map[snapshot.Key]*attach.Gateway
+	routes    map[snapshot.Key]*route
+	attached  map[string]int       // routes by listener
+	used      counter[backendName] // rules by backend
+	backends  map[snapshot.Key]backendName
+	granted   counter[snapshot.Key] // routes by ReferenceGrant
+
+	served served
+	view   View
+	work   work
+}
+
+// Result is what an update changed.
+type Result struct {
+	// Delta leads the data plane from the configuration before to the one after.
+	Delta *config.Delta
+	// Statuses are those that changed. An empty one says that nothing is said
+	// of the object any more.
+	Statuses map[snapshot.Key]status.Status
+	// Found are the diagnostics that were not in force before.
+	Found []diagnostic.Diagnostic
+	// View is everything that is now in force.
+	View View
+}
+
+// New makes a Translator that has seen no snapshot yet.
+func New(options Options) *Translator {
+	return &Translator{
+		options:   options,
+		snapshot:  snapshot.New(),
+		graph:     newGraph(),
+		gateways:  map[snapshot.Key]*gateway{},
+		ports:     map[gatewayv1.PortNumber]map[snapshot.Key]bool{},
+		conflicts: map[string]conflict{},
+		bindings:  map[snapshot.Key]*attach.Gateway{},
+		routes:    map[snapshot.Key]*route{},
+		attached:  map[string]int{},
+		used:      counter[backendName]{},
+		backends:  map[snapshot.Key]backendName{},
+		granted:   counter[snapshot.Key]{},
+		served:    newServed(),
+		view:      newView(),
+	}
+}
+
+// Update translates the changes that led to the snapshot. The first call takes
+// the whole snapshot and ignores changed.
+func (t *Translator) Update(s *snapshot.Snapshot, changed []snapshot.Key) Result {
+	t.begin(s, changed)
+
+	t.translateClasses()  // which classes are ours
+	t.translateGateways() // which listeners each Gateway asks for
+	t.resolveConflicts()  // which of them cannot be told apart
+	t.publishListeners()  // which are served, and what routes see of them
+	t.translateRoutes()   // where routes attach, and what their rules do
+	t.translateUnserved() // what later versions will serve
+	t.translateBackends() // the endpoints behind the rules
+	t.reviewGrants()      // which grants nobody uses
+	t.composeDelta()      // what the data plane must be told
+	t.settleGateways()    // what to say of each Gateway, now that all is known
+
+	return t.finish()
+}
+
+// Served takes the data plane's report on a Delta: Gateways and listeners are
+// Programmed as far as it says so. The result has no change of the configuration.
+func (t *Translator) Served(report config.Report) Result {
+	t.work = newWork(t.view)
+	t.takeReport(report)
+	t.composeDelta()
+	t.settleGateways()
+	return t.finish()
+}
+
+// View is everything in force after the last update.
+func (t *Translator) View() View { return t.view }
