@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/sluicegateway/sluice/proxy/http1"
 	"github.com/sluicegateway/sluice/proxy/message"
@@ -36,7 +37,7 @@ func (x *exchange) answerWith(r *message.Response) {
 }
 
 func (x *exchange) sendAnswer(text string) {
-	x.answered = true
+	x.to.hard = time.Time{} // the answer may be that the time is over
 	if !x.reqBody.complete() {
 		x.closing = true
 	}

@@ -49,7 +49,6 @@ type exchange struct {
 	started  bool      // a byte of the final response has been sent
 	closing  bool      // the connection ends after this response
 	aborted  bool      // the client is gone
-	answered bool      // the response is the proxy's own
 	log      observe.Request
 	id       [32]byte
 	onAbort  func()
@@ -112,7 +111,7 @@ func (x *exchange) clear() {
 	x.match = route.Match[*Action]{}
 	x.to.out, x.to.sent, x.to.hard, x.to.chunked = x.to.out[:0], 0, time.Time{}, false
 	x.deadline, x.log, x.uploadErr = time.Time{}, observe.Request{}, failure{}
-	x.uploading, x.uploadStopped, x.continued, x.started, x.closing, x.aborted, x.answered = false, false, false, false, false, false, false
+	x.uploading, x.uploadStopped, x.continued, x.started, x.closing, x.aborted = false, false, false, false, false, false
 }
 
 // pipelined reports whether bytes of another request are there already.

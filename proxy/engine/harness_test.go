@@ -7,20 +7,24 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy/engine"
+	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/loop/memnet"
 )
 
-// gateway is an engine on real sockets, with one listener for any hostname.
+// gateway is an engine with one listener for any hostname.
 type gateway struct {
 	*testing.T
 	engine  *engine.Engine
+	network loop.Network
 	addr    netip.AddrPort
 	version uint64
 }
@@ -36,6 +40,14 @@ func onBoth(t *testing.T, fn func(g *gateway)) {
 	}
 }
 
+// inBubble runs a test with fake time, over a network in memory.
+func inBubble(t *testing.T, fn func(g *gateway)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		fn(newGateway(t, engine.Options{Workers: 2, Network: memnet.New()}))
+	})
+}
+
 func newGateway(t *testing.T, o engine.Options) *gateway {
 	t.Helper()
 	e, err := engine.New(o)
@@ -47,18 +59,24 @@ func newGateway(t *testing.T, o engine.Options) *gateway {
 		cancel()
 		e.Shutdown(ctx, 0, 0)
 	})
-	return &gateway{T: t, engine: e, addr: freeAddr(t)}
+	g := &gateway{T: t, engine: e, network: o.Network}
+	if g.network == nil {
+		g.network = loop.HostNetwork{}
+	}
+	l := g.listen()
+	defer l.Close()
+	g.addr = netip.MustParseAddrPort(l.Addr().String())
+	return g
 }
 
-// freeAddr is an address that nobody listens on.
-func freeAddr(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// listen listens on a free port of 127.0.0.1.
+func (g *gateway) listen() net.Listener {
+	g.Helper()
+	l, err := g.network.Listen(netip.MustParseAddrPort("127.0.0.1:0"))
 	if err != nil {
-		t.Fatal(err)
+		g.Fatal(err)
 	}
-	defer l.Close()
-	return netip.MustParseAddrPort(l.Addr().String())
+	return l
 }
 
 // listener is the gateway's listener in the configuration.
@@ -113,17 +131,26 @@ func backend(name string, addrs ...netip.AddrPort) *config.Backend {
 
 // origin starts a backend that net/http serves.
 func (g *gateway) origin(h http.HandlerFunc) netip.AddrPort {
-	s := httptest.NewServer(h)
-	g.Cleanup(s.Close)
-	return netip.MustParseAddrPort(s.Listener.Addr().String())
+	l := g.listen()
+	var serving sync.WaitGroup
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		serving.Add(1)
+		defer serving.Done()
+		h(w, r)
+	})}
+	serving.Go(func() { server.Serve(l) })
+	g.Cleanup(func() {
+		server.Close()
+		serving.Wait()
+	})
+	return netip.MustParseAddrPort(l.Addr().String())
 }
 
 // rawOrigin starts a backend that speaks for itself on each connection.
 func (g *gateway) rawOrigin(serve func(c net.Conn, r *bufio.Reader)) netip.AddrPort {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		g.Fatal(err)
-	}
+	l := g.listen()
+	ctx, cancel := context.WithCancel(context.Background())
+	g.Cleanup(cancel)
 	g.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -131,15 +158,19 @@ func (g *gateway) rawOrigin(serve func(c net.Conn, r *bufio.Reader)) netip.AddrP
 			if err != nil {
 				return
 			}
+			context.AfterFunc(ctx, func() { c.Close() })
 			go func() {
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(20 * time.Second))
+				c.SetDeadline(time.Now().Add(patience))
 				serve(c, bufio.NewReader(c))
 			}()
 		}
 	}()
 	return netip.MustParseAddrPort(l.Addr().String())
 }
+
+// patience ends a test that hangs. It is longer than all of the proxy's own times.
+const patience = 2 * time.Hour
 
 // client is a connection to the gateway with verbs.
 type client struct {
@@ -150,12 +181,12 @@ type client struct {
 
 func (g *gateway) dial() *client {
 	g.Helper()
-	c, err := net.Dial("tcp", g.addr.String())
+	c, err := g.network.Dial(g.Context(), "tcp", g.addr.String())
 	if err != nil {
 		g.Fatal(err)
 	}
 	g.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	return &client{g.T, c, bufio.NewReader(c)}
 }
 

@@ -1,0 +1,210 @@
+package engine_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sluicegateway/sluice/config"
+)
+
+// seen serves an origin that keeps the heads of requests. The function sends a
+// request and returns the head that arrived.
+func (g *gateway) seen() func(string) string {
+	heads := make(chan string, 16)
+	g.serve(g.rawOrigin(func(c net.Conn, r *bufio.Reader) {
+		for {
+			head := readHead(r)
+			if head == "" {
+				return
+			}
+			heads <- head
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+	}), config.Rule{})
+	return func(request string) string {
+		g.Helper()
+		c := g.dial()
+		c.send(request)
+		c.want(200, "")
+		return <-heads
+	}
+}
+
+// readHead reads a message's head, with LF for CRLF; empty at the end.
+func readHead(r *bufio.Reader) string {
+	var head strings.Builder
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return ""
+		}
+		line = strings.TrimSuffix(line, "\r\n")
+		if line == "" {
+			return head.String()
+		}
+		head.WriteString(line + "\n")
+	}
+}
+
+func wantLines(t *testing.T, head string, present []string, absent []string) {
+	t.Helper()
+	for _, line := range present {
+		if !strings.Contains(head, line+"\n") {
+			t.Errorf("no line %q in:\n%s", line, head)
+		}
+	}
+	for _, part := range absent {
+		if strings.Contains(strings.ToLower(head), strings.ToLower(part)) {
+			t.Errorf("%q is in:\n%s", part, head)
+		}
+	}
+}
+
+func TestRFC9110_7_6_1_HopByHopFieldsStay(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		ask := g.seen()
+		head := ask("GET /a?b HTTP/1.1\nHost: Web.Example:80\nConnection: x-secret\nX-Secret: 1\nKeep-Alive: timeout=1\nProxy-Connection: close\nTE: trailers\nUpgrade: h2c\nHTTP2-Settings: AA\nX-Kept: yes\n\n")
+		wantLines(g.T, head, []string{"GET /a?b HTTP/1.1", "Host: web.example:80", "X-Kept: yes"},
+			[]string{"x-secret", "keep-alive", "proxy-connection", "h2c"})
+	})
+}
+
+func TestRFC9110_7_6_3_ViaIsAppended(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		ask := g.seen()
+		wantLines(g.T, ask(get("/", "Via: 1.1 front")), []string{"Via: 1.1 front", "Via: 1.1 sluice"}, nil)
+		wantLines(g.T, ask("GET / HTTP/1.0\nHost: a\n\n"), []string{"Via: 1.0 sluice", "GET / HTTP/1.1"}, nil)
+	})
+}
+
+func TestForwardedFieldsTellWhatTheProxySaw(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		ask := g.seen()
+		head := ask(get("/", "X-Forwarded-For: 1.2.3.4", "x-forwarded-host: bank.example", "X-Forwarded-Proto: https", "X-Forwarded-Port: 1",
+			"Forwarded: for=1.2.3.4", "X-Real-IP: 1.2.3.4", "X-Request-Id: mine"))
+		wantLines(g.T, head, []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-Host: web.example", "X-Forwarded-Proto: http"},
+			[]string{"1.2.3.4", "bank", "https", "mine"})
+		if !strings.Contains(head, "X-Request-Id: ") {
+			g.Error("there is no request id")
+		}
+	})
+}
+
+func TestRFC9112_3_2_2_AbsoluteForm(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		ask := g.seen()
+		wantLines(g.T, ask("GET http://web.example/x?y HTTP/1.1\nHost: web.example\n\n"), []string{"GET /x?y HTTP/1.1", "Host: web.example"}, nil)
+	})
+}
+
+func TestHalfClosedClientGetsItsResponse(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		g.serve(g.origin(hello), config.Rule{})
+		c := g.dial()
+		c.send(get("/half"))
+		c.Conn.(*net.TCPConn).CloseWrite()
+		c.want(200, "hello /half")
+		c.wantClosed()
+	})
+}
+
+func TestRFC9112_9_3_HTTP10(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		g.serve(g.origin(func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "part")
+			w.(http.Flusher).Flush()
+		}), config.Rule{})
+		c := g.dial()
+		c.send("GET / HTTP/1.0\n\n")
+		if r := c.want(200, "part"); len(r.TransferEncoding) > 0 {
+			g.Error("an HTTP/1.0 client got chunks")
+		}
+		c.wantClosed()
+	})
+	onBoth(t, func(g *gateway) {
+		g.serve(g.origin(hello), config.Rule{})
+		c := g.dial()
+		for range 2 {
+			c.send("GET / HTTP/1.0\nConnection: keep-alive\n\n")
+			if r := c.want(200, "hello /"); r.Header.Get("Connection") != "keep-alive" {
+				g.Errorf("Connection: %q", r.Header.Get("Connection"))
+			}
+		}
+	})
+}
+
+func TestMalformedRequestsAreRefusedAndEndTheConnection(t *testing.T) {
+	requests := map[string]struct {
+		request string
+		status  int
+	}{
+		"SMUG-CL-TE-BOTH":             {"POST / HTTP/1.1\nHost: a\nContent-Length: 1\nTransfer-Encoding: chunked\n\n", 400},
+		"SMUG-DUPLICATE-CL":           {"POST / HTTP/1.1\nHost: a\nContent-Length: 1\nContent-Length: 1\n\nx", 400},
+		"RFC9112_6_1 unknown coding":  {"POST / HTTP/1.1\nHost: a\nTransfer-Encoding: gzip\n\n", 501},
+		"RFC9112_3_2 no Host":         {"GET / HTTP/1.1\n\n", 400},
+		"RFC9112_5_1 space and colon": {"GET / HTTP/1.1\nHost: a\nX : 1\n\n", 400},
+		"RFC9110_2_5 version":         {"GET / HTTP/2.0\nHost: a\n\n", 505},
+		"RFC9110_10_1_1 expectation":  {"GET / HTTP/1.1\nHost: a\nExpect: more\n\n", 417},
+		"RFC9112_3 target too long":   {"GET /" + strings.Repeat("a", 20<<10) + " HTTP/1.1\nHost: a\n\n", 414},
+		"RFC6585_5 too many fields":   {"GET / HTTP/1.1\nHost: a\n" + strings.Repeat("X: y\n", 200) + "\n", 431},
+		"CONNECT":                     {"CONNECT a:443 HTTP/1.1\nHost: a:443\n\n", 501},
+		"chunk size":                  {"POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\nxyz\n", 400},
+	}
+	onBoth(t, func(g *gateway) {
+		g.serve(g.origin(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }), config.Rule{})
+		for name, tt := range requests {
+			g.Run(name, func(t *testing.T) {
+				c := g.dial()
+				c.T = t
+				c.send(tt.request)
+				if r, _ := c.response("GET"); r.StatusCode != tt.status || !r.Close {
+					t.Errorf("got %d, close %v; want %d and the end", r.StatusCode, r.Close, tt.status)
+				}
+				c.wantClosed()
+			})
+		}
+	})
+}
+
+func TestRFC9110_10_1_1_ExpectContinue(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		g.serve(g.origin(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }), config.Rule{})
+		c := g.dial()
+		c.send("POST / HTTP/1.1\nHost: a\nContent-Length: 4\nExpect: 100-continue\n\n")
+		if r, _ := c.response("POST"); r.StatusCode != 100 {
+			g.Fatalf("got %d before the body was sent", r.StatusCode)
+		}
+		c.send("body")
+		c.want(200, "body")
+	})
+}
+
+func TestRFC9110_10_1_1_ExpectRefused(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		g.serve(g.origin(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(413) }), config.Rule{})
+		c := g.dial()
+		c.send("POST / HTTP/1.1\nHost: a\nContent-Length: 4\nExpect: 100-continue\n\n")
+		if r := c.want(413, ""); !r.Close {
+			g.Error("the connection stays open though the body's bytes may follow")
+		}
+	})
+}
+
+func TestEarlyResponseWhileTheBodyUploads(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		g.serve(g.rawOrigin(func(c net.Conn, r *bufio.Reader) {
+			readHead(r)
+			io.WriteString(c, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+			io.Copy(io.Discard, r)
+		}), config.Rule{})
+		c := g.dial()
+		c.send("POST / HTTP/1.1\nHost: a\nContent-Length: 1000000\n\nbegin")
+		if r := c.want(403, "no"); !r.Close {
+			g.Error("the connection stays open in the middle of a body")
+		}
+	})
+}
