@@ -40,7 +40,10 @@ func AppendRequest(dst []byte, r *message.Request) []byte {
 	if r.AcceptTrailers {
 		dst = append(dst, "TE: trailers\r\n"...)
 	}
-	dst = appendConnection(dst, r.Close, r.AcceptTrailers, r.Upgrade)
+	if r.Upgrade != "" {
+		dst = appendField(dst, &message.Field{Name: "Upgrade", Value: r.Upgrade})
+	}
+	dst = appendConnection(dst, r.Close, r.AcceptTrailers, r.Upgrade != "")
 	return append(dst, '\r', '\n')
 }
 
@@ -66,13 +69,14 @@ func AppendResponse(dst []byte, r *message.Response, clientMinor uint8) []byte {
 	dst = append(dst, '\r', '\n')
 	dst = appendFields(dst, &r.Header)
 	dst = appendResponseLength(dst, r, clientMinor)
-	untilClose := r.BodyLength == message.LengthUnknown && clientMinor == 0
-	switch closes := r.Close || untilClose; {
-	case r.Status < 200 && r.Status != 101: // says nothing about the connection
-	case clientMinor == 0 && !closes:
+	if r.Upgrade != "" {
+		dst = appendField(dst, &message.Field{Name: "Upgrade", Value: r.Upgrade})
+	}
+	closes := r.Close || r.BodyLength == message.LengthUnknown && clientMinor == 0
+	if final := r.Status >= 200; final && clientMinor == 0 && !closes {
 		dst = append(dst, "Connection: keep-alive\r\n"...)
-	default:
-		dst = appendConnection(dst, closes, false, r.Upgrade)
+	} else {
+		dst = appendConnection(dst, closes && final, false, r.Upgrade != "")
 	}
 	return append(dst, '\r', '\n')
 }
@@ -148,24 +152,22 @@ func appendLength(dst []byte, n int64) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// appendConnection appends Connection and the Upgrade that it may name. A
-// connection that changes its protocol does not close.
-func appendConnection(dst []byte, closes, te bool, upgrade string) []byte {
-	if upgrade != "" && printable(upgrade) {
-		dst = append(dst, "Upgrade: "...)
-		dst = append(dst, upgrade...)
-		dst = append(dst, "\r\nConnection: Upgrade"...)
-	} else if closes {
-		dst = append(dst, "Connection: close"...)
-	} else if te {
-		return append(dst, "Connection: TE\r\n"...)
-	} else {
-		return dst
+// appendConnection appends the field with the options that hold, if any does.
+func appendConnection(dst []byte, closes, te, upgrade bool) []byte {
+	before := "Connection: "
+	for _, option := range [...]struct {
+		holds bool
+		name  string
+	}{{closes, "close"}, {upgrade, "Upgrade"}, {te, "TE"}} {
+		if option.holds {
+			dst = append(append(dst, before...), option.name...)
+			before = ", "
+		}
 	}
-	if te {
-		dst = append(dst, ", TE"...)
+	if before == ", " {
+		dst = append(dst, '\r', '\n')
 	}
-	return append(dst, '\r', '\n')
+	return dst
 }
 
 // appendVisible appends a part of a first line, with bytes that would end it
