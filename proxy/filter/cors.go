@@ -26,8 +26,8 @@ const (
 const defaultMaxAge = 5 * time.Second
 
 // cors is the CORS filter (HTTPCORSFilter). It is the one authority on its
-// resource: what a backend says of CORS is replaced where an origin is allowed and
-// taken off where it is not.
+// resource: what a backend says of CORS is replaced where an origin is allowed,
+// and taken off where it is not.
 type cors struct {
 	anyOrigin   bool
 	origins     []origin
@@ -80,11 +80,11 @@ func listOf(names []string) list {
 }
 
 // request reads what the response will depend on, and reports whether the
-// request is a preflight, which the gateway answers. One of a forbidden origin is answered
-// too, without any CORS field: the browser then refuses the request itself.
+// request is a preflight, which the gateway answers. One of a forbidden origin
+// is answered too, without any CORS field: the browser refuses the rest itself.
 func (c *cors) request(x *Exchange) bool {
 	if !x.fetched {
-		// Only once: header modifiers may change the field before the next chain looks.
+		// Only once: a header modifier may change it before the next chain looks.
 		x.fetched = true
 		x.origin, _ = x.request.Header.Lookup(fieldOrigin)
 		_, asks := x.request.Header.Lookup(fieldRequestMethod)
@@ -125,9 +125,9 @@ func (c *cors) response(x *Exchange, r *message.Response) {
 	}
 }
 
-// setList sets a field to the configured list. A wildcard is answered with what the
-// client asks for: "*" is not allowed together with credentials, and does not
-// cover the Authorization field.
+// setList sets a field to the configured list. A wildcard is answered with what
+// the client asks for: "*" is not allowed together with credentials, and does
+// not cover the Authorization field.
 func setList(r *message.Response, name string, l list, requested string) {
 	value := l.value
 	if l.wildcard {

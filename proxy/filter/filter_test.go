@@ -91,17 +91,18 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// The rewrite of a backendRef takes the place of its rule's.
+// The rewrite of a backendRef takes the place of its rule's, and its CORS filter
+// sees the origin that the client sent. The rule's chain has the last word.
 func TestChainsOfRuleAndBackend(t *testing.T) {
 	rule := filter.Compile(&config.Filters{
-		RequestHeaders: &config.HeaderModifier{Add: []config.Header{{Name: "By", Value: "rule"}}},
+		RequestHeaders: &config.HeaderModifier{Add: []config.Header{{Name: "By", Value: "rule"}}, Remove: []string{"Origin"}},
 		Rewrite:        &config.Rewrite{Hostname: "rule.example", Path: &config.PathModifier{Prefix: true, Replacement: "/rule"}},
 		CORS:           &config.CORS{AllowOrigins: []string{"https://web.example"}},
 	})
 	backend := filter.Compile(&config.Filters{
-		RequestHeaders:  &config.HeaderModifier{Add: []config.Header{{Name: "By", Value: "backend"}}},
-		Rewrite:         &config.Rewrite{Path: &config.PathModifier{Prefix: true, Replacement: "/backend"}},
-		ResponseHeaders: &config.HeaderModifier{Set: []config.Header{{Name: "Access-Control-Allow-Origin", Value: "backend"}}},
+		RequestHeaders: &config.HeaderModifier{Add: []config.Header{{Name: "By", Value: "backend"}}},
+		Rewrite:        &config.Rewrite{Path: &config.PathModifier{Prefix: true, Replacement: "/backend"}},
+		CORS:           &config.CORS{AllowOrigins: []string{"*"}, AllowCredentials: true},
 	})
 	req := request("GET http://a.example/api/x", "Origin: https://web.example")
 	x := begin(req, "/api")
@@ -116,8 +117,11 @@ func TestChainsOfRuleAndBackend(t *testing.T) {
 	}
 	resp := response(200)
 	backend.Response(x, resp)
+	if got := resp.Header.Get("Access-Control-Allow-Credentials"); got != "true" {
+		t.Errorf("the backendRef's CORS filter allows credentials: %q", got)
+	}
 	rule.Response(x, resp)
-	if got, want := fieldLines(&resp.Header), "Access-Control-Allow-Origin: https://web.example\nVary: Origin\n"; got != want {
+	if got, want := fieldLines(&resp.Header), "Vary: Origin\nAccess-Control-Allow-Origin: https://web.example\n"; got != want {
 		t.Errorf("response:\n%s", got)
 	}
 }

@@ -20,8 +20,8 @@ type headerModifier struct {
 }
 
 // reserved are the fields that frame a message or belong to one connection.
-// They are no part of a message's header, and to write one beside what the serialiser
-// writes would let two readers disagree on where the message ends.
+// They are no part of a message's header, and one written beside what the
+// serialiser writes would let two readers disagree on where the message ends.
 var reserved = []string{
 	"connection", "content-length", "expect", "host", "keep-alive", "proxy-connection",
 	"te", "trailer", "transfer-encoding", "upgrade",

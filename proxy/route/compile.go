@@ -12,9 +12,7 @@ import (
 
 // compiled is a route with its rules, whatever it is attached to.
 type compiled[A any] struct {
-	config *config.Route
-	// name is namespace/name, which breaks ties.
-	name       string
+	config     *config.Route
 	candidates []*candidate[A]
 }
 
@@ -31,7 +29,7 @@ type candidate[A any] struct {
 // is left out, as it can never match, and its rule gets a Fault: what is left
 // of it answers as what it is, misconfigured.
 func compileRoute[A any](r *config.Route, action func(*config.Route, *config.Rule) A) *compiled[A] {
-	c := &compiled[A]{config: r, name: namespacedName(r.Name)}
+	c := &compiled[A]{config: r}
 	for i := range r.Rules {
 		rule := &Rule[A]{Route: r, Rule: &r.Rules[i], Index: i}
 		for j := range rule.Rule.Matches {
@@ -51,14 +49,6 @@ func withFault(rule *config.Rule, err error) *config.Rule {
 	faulty := *rule
 	faulty.Fault = &config.Fault{Status: http.StatusInternalServerError, Reason: err.Error()}
 	return &faulty
-}
-
-// namespacedName cuts the kind off a route's name.
-func namespacedName(name string) string {
-	if _, rest, ok := strings.Cut(name, "/"); ok {
-		return rest
-	}
-	return name
 }
 
 // conditions is a match, compiled.

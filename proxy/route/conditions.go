@@ -6,7 +6,7 @@ import (
 	"github.com/sluicegateway/sluice/proxy/message"
 )
 
-// verdict is the outcome of testing a candidate: a hit, or the condition that failed.
+// verdict is the outcome of a test: a hit, or the condition that failed.
 type verdict struct {
 	failed part
 	// index is the failed header's or query parameter's.
@@ -88,7 +88,7 @@ func parameter(query, name string) (value string, ok bool) {
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")
 		encoded, value, _ := strings.Cut(pair, "=")
-		if pair != "" && equalDecoded(encoded, name) {
+		if equalDecoded(encoded, name) {
 			return value, true
 		}
 	}

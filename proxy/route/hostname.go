@@ -14,14 +14,13 @@ const maxHostname = 253
 // suffix, which begins with a dot as no exact name does; "" is any.
 func hostKey(hostname string) string { return strings.TrimPrefix(hostname, "*") }
 
-// hostOf returns the name that the request is for, or "" where it cannot match
-// anything but any.
+// hostOf returns the name that the request is for, or "" where it is too long
+// for any listener but one that takes every host.
 func hostOf(r *message.Request) string {
-	host := r.Host()
-	if len(host) > maxHostname || strings.HasPrefix(host, ".") {
-		return ""
+	if host := r.Host(); len(host) <= maxHostname {
+		return host
 	}
-	return host
+	return ""
 }
 
 // wider returns the key of the next less specific hostname that covers what

@@ -29,8 +29,8 @@ type Match[A any] struct {
 
 // Match finds the rule that serves the request, by its authority, method, path,
 // query and header, writes to m what it found, and reports whether it found a
-// rule. It allocates nothing, but where a condition looks at a repeated field, or an
-// expression at a percent-encoded query parameter.
+// rule. It allocates nothing, but where a condition looks at a repeated field,
+// or an expression at a percent-encoded query parameter.
 func (s *Socket[A]) Match(r *message.Request, m *Match[A]) bool {
 	*m = Match[A]{Trace: m.Trace}
 	host := hostOf(r)

@@ -42,7 +42,6 @@ func pathRank(t config.PathMatchType) int {
 func tieBreak[A any](a, b *candidate[A]) int {
 	return cmp.Or(
 		a.route.config.Created.Compare(b.route.config.Created),
-		cmp.Compare(a.route.name, b.route.name),
 		cmp.Compare(a.route.config.Name, b.route.config.Name),
 		cmp.Compare(a.rule.Index, b.rule.Index),
 		cmp.Compare(a.index, b.index),

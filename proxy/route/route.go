@@ -13,8 +13,8 @@
 //     wildcard before a shorter, any wildcard before none.
 //   - There is no fall-through. If no rule of that listener and hostname matches,
 //     none does, even where a less specific hostname has one that would. The
-//     specification leaves this open; Envoy-based implementations do the same, and it
-//     keeps a catch-all from answering for a hostname that belongs to someone else.
+//     specification leaves this open; Envoy-based implementations do the same,
+//     and it keeps a catch-all from answering for someone else's hostname.
 //   - Of the rules of that hostname, over all routes, the first match wins in this
 //     order: an Exact path, a RegularExpression path, the longest PathPrefix;
 //     then a match of the method, more header matches, more query matches, the
@@ -65,8 +65,8 @@ type listener[A any] struct {
 
 // Socket returns the listeners that share the address. An unspecified address
 // stands for all of the host's. Listeners without an address of their own serve
-// on every address: a listener bound to the very address goes before them where both
-// have the same hostname.
+// on every address; a listener bound to the very address goes before them where
+// both have the same hostname.
 //
 // The result costs two lookups, belongs to this table, and may be kept as
 // long as the table is in force.

@@ -20,12 +20,13 @@ type Trace struct {
 	Host string
 	// Listeners are those of the socket, the winner first.
 	Listeners []Decision
-	// Hostnames are those of the listener that cover the host, the winner first.
+	// Hostnames are those of the listener that cover the host, the winner first;
+	// if none does, they are all of its hostnames.
 	Hostnames []Decision
 	// Candidates are the matches of that hostname in order of precedence, as far
 	// as their paths match; then those whose paths do not.
 	Candidates []Candidate
-	// Omitted counts the candidates and listeners that are left out beyond MaxTraced.
+	// Omitted counts what is left out beyond MaxTraced.
 	Omitted int
 }
 
@@ -163,27 +164,16 @@ func traceListeners[A any](t *Trace, s *Socket[A], host string, won *listener[A]
 			case covers(d.Hostname, host):
 				d.Reason = "less specific than " + won.config.Name
 			default:
-				d.Reason = fmt.Sprintf("hostname %s does not cover %q", d.Hostname, clip(host))
+				d.Reason = notCovered(d.Hostname, host)
 			}
 			t.Listeners = append(t.Listeners, d)
 		}
 	}
-	slices.SortFunc(t.Listeners, func(a, b Decision) int {
-		switch {
-		case a.Won:
-			return -1
-		case b.Won:
-			return 1
-		}
-		return cmp.Compare(a.Listener, b.Listener)
-	})
-	if extra := len(t.Listeners) - MaxTraced; extra > 0 {
-		t.Listeners, t.Omitted = t.Listeners[:MaxTraced], extra
-	}
+	t.Listeners = t.bounded(t.Listeners)
 }
 
-// traceHosts records the hostnames of the listener that cover the host. There
-// are no more of them than labels.
+// traceHosts records the hostnames of the listener that cover the host, or all
+// of them if none does.
 func traceHosts[A any](t *Trace, l *listener[A], host string, won *host[A]) {
 	for key, ok := host, true; ok; key, ok = wider(key) {
 		h, found := l.hosts.get(key)
@@ -196,6 +186,35 @@ func traceHosts[A any](t *Trace, l *listener[A], host string, won *host[A]) {
 		}
 		t.Hostnames = append(t.Hostnames, d)
 	}
+	if won != nil {
+		return
+	}
+	for _, h := range l.hosts.all() {
+		t.Hostnames = append(t.Hostnames, Decision{Listener: l.config.Name, Hostname: h.hostname, Reason: notCovered(h.hostname, host)})
+	}
+	t.Hostnames = t.bounded(t.Hostnames)
+}
+
+func notCovered(hostname, host string) string {
+	return fmt.Sprintf("hostname %s does not cover %q", hostname, clip(host))
+}
+
+// bounded puts the winner first, the others by name, and cuts off what is too much.
+func (t *Trace) bounded(decisions []Decision) []Decision {
+	slices.SortFunc(decisions, func(a, b Decision) int {
+		switch {
+		case a.Won:
+			return -1
+		case b.Won:
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Hostname, b.Hostname))
+	})
+	if extra := len(decisions) - MaxTraced; extra > 0 {
+		t.Omitted += extra
+		return decisions[:MaxTraced]
+	}
+	return decisions
 }
 
 // traceOthers adds the winner and the candidates that the search did not come

@@ -97,14 +97,29 @@ func TestTrace(t *testing.T) {
 }
 
 func TestTraceNothingMatches(t *testing.T) {
-	table := build(t, []*config.Listener{listen("l", "a.example")}, at(routeOf("r", one(header(prefix("/a"), "x", "1"))), "l", "a.example"))
+	table := build(t, []*config.Listener{listen("l", "a.example"), listen("m", "*.m.example")},
+		at(routeOf("r", one(header(prefix("/a"), "x", "1"))), "l", "a.example"),
+		at(routeOf("s", one(prefix("/"))), "m", "a.m.example", "b.m.example"))
 	got := lines(traced(table, get(t, "b.example/")))
-	want := []string{`listener l: hostname a.example does not cover "b.example"`}
+	want := []string{
+		`listener l: hostname a.example does not cover "b.example"`,
+		`listener m: hostname *.m.example does not cover "b.example"`,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("another host (-want +got)\n%s", diff)
 	}
+	got = lines(traced(table, get(t, "c.m.example/")))
+	want = []string{
+		`listener m: WON`,
+		`listener l: hostname a.example does not cover "c.m.example"`,
+		`hostname "a.m.example": hostname a.m.example does not cover "c.m.example"`,
+		`hostname "b.m.example": hostname b.m.example does not cover "c.m.example"`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("another hostname of a listener (-want +got)\n%s", diff)
+	}
 	got = lines(traced(table, get(t, "a.example/a")))
-	want = []string{"listener l: WON", `hostname "a.example": WON`, "r rule 0: header x is absent"}
+	want = []string{"listener l: WON", `listener m: hostname *.m.example does not cover "a.example"`, `hostname "a.example": WON`, "r rule 0: header x is absent"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("another header (-want +got)\n%s", diff)
 	}
@@ -136,5 +151,16 @@ func TestTraceIsBounded(t *testing.T) {
 	}
 	if n := len(trace.Candidates[0].Reason); n > 300 {
 		t.Errorf("a reason of %d bytes", n)
+	}
+}
+
+func TestTraceOfManyListenersIsBounded(t *testing.T) {
+	var listeners []*config.Listener
+	for i := range 3 * route.MaxTraced {
+		listeners = append(listeners, listen(fmt.Sprint("l", i), fmt.Sprintf("l%d.example", i)))
+	}
+	trace := traced(build(t, listeners), get(t, "l9.example/"))
+	if len(trace.Listeners) != route.MaxTraced || trace.Omitted != 2*route.MaxTraced || trace.Listeners[0].Listener != "l9" {
+		t.Errorf("%d listeners, %d omitted, first %v", len(trace.Listeners), trace.Omitted, trace.Listeners[0])
 	}
 }
