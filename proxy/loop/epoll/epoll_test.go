@@ -14,12 +14,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestBehaviour(t *testing.T) {
-	looptest.Run(t, looptest.Engine{Splices: true, Make: func(t *testing.T, n int, onPanic func(any, []byte)) ([]loop.Loop, loop.Network) {
+var engine = looptest.Engine{
+	Splices: true,
+	Make: func(t testing.TB, n int, onPanic func(any, []byte)) ([]loop.Loop, loop.Network) {
 		loops, err := epoll.New(n, epoll.Options{OnPanic: onPanic})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return loops, loop.HostNetwork{}
-	}})
+	},
 }
+
+func TestBehaviour(t *testing.T) { looptest.Run(t, engine) }
+
+func BenchmarkLoop(b *testing.B) { looptest.Bench(b, engine) }

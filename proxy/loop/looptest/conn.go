@@ -52,14 +52,14 @@ func testEcho(t *testing.T, e Engine) {
 	}
 }
 
-func say(t *testing.T, c net.Conn, message string) {
+func say(t testing.TB, c net.Conn, message string) {
 	t.Helper()
 	if _, err := io.WriteString(c, message); err != nil {
 		t.Fatalf("write %q: %v", message, err)
 	}
 }
 
-func hear(t *testing.T, c net.Conn, want string) {
+func hear(t testing.TB, c net.Conn, want string) {
 	t.Helper()
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
@@ -93,7 +93,7 @@ func testReadDeadline(t *testing.T, e Engine) {
 }
 
 // readWant reads on the loop. It may be called in handlers.
-func readWant(t *testing.T, c loop.Conn, want string) {
+func readWant(t testing.TB, c loop.Conn, want string) {
 	t.Helper()
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(c, got); err != nil || string(got) != want {

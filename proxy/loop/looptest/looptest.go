@@ -16,7 +16,7 @@ import (
 // Engine is an implementation under test.
 type Engine struct {
 	// Make makes n loops and returns them with the network that they are on.
-	Make func(t *testing.T, n int, onPanic func(any, []byte)) ([]loop.Loop, loop.Network)
+	Make func(t testing.TB, n int, onPanic func(any, []byte)) ([]loop.Loop, loop.Network)
 	// Bubble runs each test in a synctest bubble: the network is in memory.
 	Bubble bool
 	// Splices says that TCP connections can be spliced.
@@ -40,7 +40,7 @@ func Run(t *testing.T, e Engine) {
 
 // fixture is a set of running loops.
 type fixture struct {
-	t       *testing.T
+	t       testing.TB
 	loops   []loop.Loop
 	loop    loop.Loop // the first
 	network loop.Network
@@ -49,7 +49,7 @@ type fixture struct {
 }
 
 // start runs n loops until the test ends.
-func start(t *testing.T, e Engine, n int) *fixture {
+func start(t testing.TB, e Engine, n int) *fixture {
 	t.Helper()
 	f := prepare(t, e, n)
 	f.run()
@@ -58,7 +58,7 @@ func start(t *testing.T, e Engine, n int) *fixture {
 }
 
 // prepare makes n loops.
-func prepare(t *testing.T, e Engine, n int) *fixture {
+func prepare(t testing.TB, e Engine, n int) *fixture {
 	t.Helper()
 	f := &fixture{t: t, panics: make(chan any, 16), ended: make(chan error, n)}
 	f.loops, f.network = e.Make(t, n, func(v any, _ []byte) { f.panics <- v })

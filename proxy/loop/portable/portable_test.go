@@ -13,15 +13,22 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestHostNetwork(t *testing.T) {
-	looptest.Run(t, looptest.Engine{Make: func(t *testing.T, n int, onPanic func(any, []byte)) ([]loop.Loop, loop.Network) {
+var onHost = looptest.Engine{
+	Make: func(_ testing.TB, n int, onPanic func(any, []byte)) ([]loop.Loop, loop.Network) {
 		return portable.New(n, portable.Options{OnPanic: onPanic}), loop.HostNetwork{}
-	}})
+	},
 }
 
-func TestInBubble(t *testing.T) {
-	looptest.Run(t, looptest.Engine{Bubble: true, Make: func(t *testing.T, n int, onPanic func(any, []byte)) ([]loop.Loop, loop.Network) {
+var inMemory = looptest.Engine{
+	Bubble: true,
+	Make: func(_ testing.TB, n int, onPanic func(any, []byte)) ([]loop.Loop, loop.Network) {
 		network := memnet.New()
 		return portable.New(n, portable.Options{Network: network, OnPanic: onPanic}), network
-	}})
+	},
 }
+
+func TestHostNetwork(t *testing.T) { looptest.Run(t, onHost) }
+
+func TestInBubble(t *testing.T) { looptest.Run(t, inMemory) }
+
+func BenchmarkLoop(b *testing.B) { looptest.Bench(b, onHost) }
