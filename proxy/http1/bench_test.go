@@ -25,10 +25,11 @@ var browserRequest = []byte(head(
 
 func BenchmarkParseRequest(b *testing.B) {
 	var r message.Request
+	p := http1.Parser{Limits: http1.DefaultLimits}
 	b.SetBytes(int64(len(browserRequest)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if n, err := http1.ParseRequest(browserRequest, &r, http1.DefaultLimits); n == 0 || err != nil {
+		if n, err := p.Request(browserRequest, &r); n == 0 || err != nil {
 			b.Fatal(n, err)
 		}
 	}
@@ -54,10 +55,11 @@ var response = []byte(ok("Content-Type: text/html; charset=utf-8", "Content-Leng
 
 func BenchmarkParseResponse(b *testing.B) {
 	var r message.Response
+	p := http1.Parser{Limits: http1.DefaultLimits}
 	b.SetBytes(int64(len(response)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if n, err := http1.ParseResponse(response, &r, "GET", http1.DefaultLimits); n == 0 || err != nil {
+		if n, err := p.Response(response, &r, "GET"); n == 0 || err != nil {
 			b.Fatal(n, err)
 		}
 	}
@@ -65,7 +67,8 @@ func BenchmarkParseResponse(b *testing.B) {
 
 func BenchmarkAppendRequest(b *testing.B) {
 	var r message.Request
-	if _, err := http1.ParseRequest(browserRequest, &r, http1.DefaultLimits); err != nil {
+	p := http1.Parser{Limits: http1.DefaultLimits}
+	if _, err := p.Request(browserRequest, &r); err != nil {
 		b.Fatal(err)
 	}
 	var dst []byte
@@ -77,7 +80,8 @@ func BenchmarkAppendRequest(b *testing.B) {
 
 func BenchmarkAppendResponse(b *testing.B) {
 	var r message.Response
-	if _, err := http1.ParseResponse(response, &r, "GET", http1.DefaultLimits); err != nil {
+	p := http1.Parser{Limits: http1.DefaultLimits}
+	if _, err := p.Response(response, &r, "GET"); err != nil {
 		b.Fatal(err)
 	}
 	var dst []byte

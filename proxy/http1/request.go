@@ -20,12 +20,6 @@ var (
 	errTraceBody   = &Error{400, "TRACE has a body (RFC 9110 section 9.3.8)"}
 )
 
-// ParseRequest is Parser.Request for a head that is likely to be whole.
-func ParseRequest(buf []byte, r *message.Request, l Limits) (n int, err error) {
-	p := Parser{Limits: l}
-	return p.Request(buf, r)
-}
-
 // Request parses the head that buf starts with into r and returns its length.
 // It returns 0 without an error where the head is not complete: call it again
 // with the same bytes and those that followed. Errors are *Error.

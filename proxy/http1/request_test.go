@@ -457,8 +457,17 @@ func TestParserGoesOnWithTheNextRequest(t *testing.T) {
 
 func TestIncompleteRequestNeedsMore(t *testing.T) {
 	for _, raw := range []string{"", "\r", "\r\n", "G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r"} {
-		if n, err := http1.ParseRequest([]byte(raw), new(message.Request), http1.DefaultLimits); n != 0 || err != nil {
+		p := http1.Parser{Limits: http1.DefaultLimits}
+		if n, err := p.Request([]byte(raw), new(message.Request)); n != 0 || err != nil {
 			t.Errorf("%q: %d, %v", raw, n, err)
 		}
+	}
+}
+
+func TestErrorSaysStatusAndReason(t *testing.T) {
+	p := http1.Parser{Limits: http1.DefaultLimits}
+	_, err := p.Request([]byte(get("X : 1")), new(message.Request))
+	if want := "400: white space stands before the colon of a field (RFC 9112 section 5.1)"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -12,12 +12,6 @@ var (
 	errSwitch     = &Error{400, "101 names no protocol (RFC 9110 section 15.2.2)"}
 )
 
-// ParseResponse is Parser.Response for a head that is likely to be whole.
-func ParseResponse(buf []byte, r *message.Response, requestMethod string, l Limits) (n int, err error) {
-	p := Parser{Limits: l}
-	return p.Response(buf, r, requestMethod)
-}
-
 // Response parses the head that buf starts with into r, the response to a
 // request with the method requestMethod, and returns its length. It returns 0
 // without an error where the head is not complete: call it again with the same

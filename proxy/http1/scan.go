@@ -8,6 +8,7 @@ import (
 // Parser finds and parses the heads of the messages of one connection, one
 // after the other. It remembers how far it looked for the end of a head, so
 // that a peer which sends byte by byte costs no more than one which does not.
+// It belongs to one connection; set Limits before its first use.
 type Parser struct {
 	Limits Limits
 
