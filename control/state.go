@@ -1,6 +1,7 @@
 package control
 
 import (
+	"slices"
 	"time"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -80,12 +81,34 @@ func (s *State) Objects() []snapshot.Object {
 
 // Diagnostics are those of the source, then those of the translation.
 func (s *State) Diagnostics() []diagnostic.Diagnostic {
-	all := append([]diagnostic.Diagnostic{}, s.refused...)
+	all := slices.Clone(s.refused)
 	for _, d := range s.View.Diagnostics() {
-		all = append(all, s.locate(d))
+		all = append(all, s.Locate(d))
 	}
 	return all
 }
+
+// Findings counts the errors and warnings among the Diagnostics.
+func (s *State) Findings() (errors, warnings int) {
+	return CountFindings(slices.Concat(s.refused, s.View.Diagnostics()))
+}
+
+// CountFindings counts errors and warnings.
+func CountFindings(all []diagnostic.Diagnostic) (errors, warnings int) {
+	for _, d := range all {
+		switch d.Severity {
+		case diagnostic.Error:
+			errors++
+		case diagnostic.Warning:
+			warnings++
+		}
+	}
+	return errors, warnings
+}
+
+// Locate adds to a diagnostic about an object where it was written, as far as
+// the source knows.
+func (s *State) Locate(d diagnostic.Diagnostic) diagnostic.Diagnostic { return s.locate(d) }
 
 // List is all of the state for people and programs.
 func (s *State) List() List {

@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/sluicegateway/sluice/admin"
+	"github.com/sluicegateway/sluice/cli/explain"
+	"github.com/sluicegateway/sluice/control"
+	"github.com/sluicegateway/sluice/control/source/file"
+	"github.com/sluicegateway/sluice/observe"
+	"github.com/sluicegateway/sluice/proxy/engine"
+)
+
+// gateway is all parts of a running gateway: the source and the control half,
+// the data plane, and the admin listener.
+type gateway struct {
+	options   *runOptions
+	log       *slog.Logger
+	accessLog *observe.AccessLog
+	metrics   *observe.Metrics
+	source    *file.Source
+	engine    *engine.Engine
+	control   *control.Control
+	admin     net.Listener
+	draining  atomic.Bool
+	first     sync.Once // of the applied configurations
+}
+
+// newGateway makes the parts. What can be wrong on the command line fails here,
+// before anything is served.
+func newGateway(o *runOptions) (g *gateway, err error) {
+	g = &gateway{options: o, log: slog.New(slog.NewTextHandler(o.stderr, nil))}
+	if g.source, err = file.New(file.Options{Paths: o.paths, Stdin: o.stdin, Isolated: true, Logger: g.log}); err != nil {
+		return nil, err
+	}
+	if g.admin, err = net.Listen("tcp", o.admin); err != nil {
+		return nil, fmt.Errorf("admin listener: %w; say another place with --admin", err)
+	}
+	workers := runtime.GOMAXPROCS(0)
+	if o.accessLog.value != "off" {
+		g.accessLog = observe.NewAccessLog(o.stdout, observe.Format(o.accessLog.value), workers)
+	}
+	g.metrics = observe.NewMetrics(workers, g.accessLog)
+	g.engine, err = engine.New(engine.Options{
+		Portable:  o.engine.value == "portable",
+		Workers:   workers,
+		AccessLog: g.accessLog,
+		Metrics:   g.metrics,
+		Trusted:   o.trustedPrefixes,
+		Log:       g.log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, g.admin.Close(), g.accessLog.Close())
+	}
+	g.control = control.New(control.Options{
+		Translate: o.translate,
+		DataPlane: g.engine,
+		Log:       g.log,
+		Locate:    g.source.Place,
+		Applied:   g.applied,
+	})
+	return g, nil
+}
+
+// serve runs the parts until a signal or a failure ends them, and drains.
+func (g *gateway) serve(ctx context.Context) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, 2)
+	var parts sync.WaitGroup
+	parts.Go(func() { failed <- admin.Serve(ctx, g.admin, admin.Handler(g.adminOptions())) })
+	follow, unfollow := context.WithCancel(ctx)
+	parts.Go(func() { failed <- g.control.Run(follow, fileSource{g.source}) })
+	defer func() {
+		unfollow()
+		cancel()
+		parts.Wait()
+	}()
+
+	last, err := g.wait(signals, failed)
+	if err != nil {
+		g.shutdown(ctx, 0, 0)
+		return err
+	}
+	unfollow()
+	g.drain(ctx, signals, last)
+	return nil
+}
+
+// wait returns the signal that asks for the end, or the failure of a part.
+func (g *gateway) wait(signals <-chan os.Signal, failed <-chan error) (os.Signal, error) {
+	for {
+		select {
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				return s, nil
+			}
+			g.log.Info("reading all files again", "signal", s.String())
+			g.source.Reload()
+		case err := <-failed:
+			return nil, err
+		}
+	}
+}
+
+// drain ends the data plane after the requests in flight, or at once with another signal.
+func (g *gateway) drain(ctx context.Context, signals <-chan os.Signal, s os.Signal) {
+	g.draining.Store(true)
+	minimum := g.options.drainMin
+	if s == os.Interrupt {
+		// It comes from a person in front of it; no load balancer has to notice.
+		minimum = 0
+	}
+	g.log.Info("draining", "signal", s.String(), "minimum", minimum, "limit", g.options.drainLimit)
+	ctx, cut := context.WithCancel(ctx)
+	defer cut()
+	go func() {
+		select {
+		case s := <-signals:
+			g.log.Info("ending at once", "signal", s.String())
+			cut()
+		case <-ctx.Done():
+		}
+	}()
+	g.shutdown(ctx, minimum, g.options.drainLimit)
+}
+
+func (g *gateway) shutdown(ctx context.Context, minimum, limit time.Duration) {
+	g.engine.Shutdown(ctx, minimum, limit)
+	if err := g.accessLog.Close(); err != nil {
+		g.log.Error("the access log is not complete", "error", err, "dropped", g.accessLog.Dropped())
+	}
+}
+
+// applied is called after each change of what is in force.
+func (g *gateway) applied(s *control.State) {
+	g.metrics.Findings(s.Findings())
+	g.first.Do(func() {
+		g.log.Info("ready", "admin", g.admin.Addr().String())
+		if g.options.summary {
+			_ = summarize(g.options.stderr, s.View.Config(), s.Report, g.admin.Addr().String())
+		}
+		// Reading and translating everything for the first time leaves garbage of
+		// many times what serving needs. The runtime would give it back to the
+		// system over minutes; a sidecar's memory limit counts it at once.
+		debug.FreeOSMemory()
+	})
+}
+
+func (g *gateway) adminOptions() admin.Options {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(g.metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return admin.Options{
+		Ready:    g.ready,
+		Metrics:  registry,
+		Status:   func() any { return g.control.State().List() },
+		Config:   g.writeConfig,
+		Explain:  g.explain,
+		Profiles: g.options.pprof,
+	}
+}
+
+// ready says why the gateway should get no traffic.
+func (g *gateway) ready() error {
+	switch {
+	case g.draining.Load():
+		return errors.New("draining")
+	case g.engine.Version() == 0:
+		return errors.New("no configuration is in force yet")
+	}
+	return nil
+}
+
+func (g *gateway) writeConfig(w io.Writer, asJSON bool) error {
+	configuration := g.control.State().View.Config()
+	if asJSON {
+		return printAs(w, "json", configuration)
+	}
+	_, err := io.WriteString(w, configuration.String())
+	return err
+}
+
+func (g *gateway) explain(body []byte) (any, error) {
+	var r explain.Request
+	if err := json.Unmarshal(body, &r); err != nil {
+		return nil, fmt.Errorf("the request to explain: %w", err)
+	}
+	return explain.Explain(g.engine.Table(), g.control.State().View.Config(), r)
+}
+
+// fileSource makes files a control.Source.
+type fileSource struct{ *file.Source }
+
+// Run follows the files.
+func (s fileSource) Run(ctx context.Context, update func(control.Update)) error {
+	return s.Source.Run(ctx, func(u file.Update) { update(control.Update(u)) })
+}

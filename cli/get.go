@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicegateway/sluice/control"
+	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/translate"
+)
+
+// resource is what can be asked for: objects of some kinds, and their table.
+type resource struct {
+	name  string
+	kinds []snapshot.Kind
+	table func(io.Writer, []snapshot.Object) error
+}
+
+var resources = []resource{
+	{"gateways", []snapshot.Kind{snapshot.KindGateway}, gatewayTable},
+	{"routes", []snapshot.Kind{
+		snapshot.KindHTTPRoute, snapshot.KindGRPCRoute, snapshot.KindTLSRoute, snapshot.KindTCPRoute, snapshot.KindUDPRoute,
+	}, routeTable},
+	{"backends", []snapshot.Kind{
+		snapshot.KindService, snapshot.KindEndpointSlice, snapshot.KindBackend, snapshot.KindXBackend,
+	}, backendTable},
+}
+
+func getCommand() *cobra.Command {
+	var options translate.Options
+	var address string
+	output := oneOf("table", "yaml", "json")
+	c := &cobra.Command{
+		Use:   "get [gateways|routes|backends|all] [PATH…]",
+		Short: "Show objects with what became of them",
+		Long: `Get shows the objects of the gateway that is running, or of the PATHs without
+serving them. As yaml or json it prints a Kubernetes List of the objects with
+their statuses; what Secrets hold is never shown.`,
+		Example: `  sluice get routes
+  sluice get gateways -o yaml examples/quickstart`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			wanted, paths := getArguments(args)
+			list, err := listObjects(c, paths, options, address)
+			if err != nil {
+				return err
+			}
+			if output.value == "table" {
+				return printTables(c.OutOrStdout(), wanted, list.Objects)
+			}
+			if wanted != nil {
+				list.Objects = ofKinds(list.Objects, wanted.kinds)
+			}
+			return printAs(c.OutOrStdout(), output.value, control.List{Objects: list.Objects})
+		},
+		ValidArgs: []string{"gateways", "routes", "backends", "all"},
+	}
+	addTranslateFlags(c, &options)
+	addAdminFlag(c, &address)
+	c.Flags().VarP(output, "output", "o", "how to print: table, yaml or json")
+	return c
+}
+
+// getArguments splits the arguments into the resource, nil for all, and paths.
+func getArguments(args []string) (*resource, []string) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	for i := range resources {
+		if r := &resources[i]; args[0] == r.name || args[0]+"s" == r.name {
+			return r, args[1:]
+		}
+	}
+	if args[0] == "all" {
+		args = args[1:]
+	}
+	return nil, args
+}
+
+func listObjects(c *cobra.Command, paths []string, o translate.Options, address string) (control.List, error) {
+	if len(paths) == 0 {
+		var list control.List
+		return list, askAdmin(c.Context(), address, "/status", nil, &list)
+	}
+	state, err := offline(c, paths, o)
+	if err != nil {
+		return control.List{}, err
+	}
+	return state.List(), nil
+}
+
+func ofKinds(objects []snapshot.Object, kinds []snapshot.Kind) []snapshot.Object {
+	var found []snapshot.Object
+	for _, object := range objects {
+		if slices.Contains(kinds, snapshot.KindOf(object)) {
+			found = append(found, object)
+		}
+	}
+	return found
+}
+
+// printTables prints the table of the resource, or all of them.
+func printTables(w io.Writer, wanted *resource, objects []snapshot.Object) error {
+	if wanted != nil {
+		return wanted.table(w, ofKinds(objects, wanted.kinds))
+	}
+	for i := range resources {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := resources[i].table(w, ofKinds(objects, resources[i].kinds)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/api/v1alpha1"
+	"github.com/sluicegateway/sluice/control"
+	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/status"
+)
+
+// table prints rows of cells under a title row, each column as wide as it must be.
+type table struct {
+	w    *tabwriter.Writer
+	rows int
+}
+
+func newTable(w io.Writer, titles ...string) *table {
+	t := &table{w: tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)}
+	t.row(titles...)
+	t.rows = 0
+	return t
+}
+
+func (t *table) row(cells ...string) {
+	t.rows++
+	for i, cell := range cells {
+		if cell == "" {
+			cells[i] = "-"
+		}
+	}
+	fmt.Fprintln(t.w, strings.Join(cells, "\t"))
+}
+
+// end prints the table; none is what it says without rows.
+func (t *table) end(none string) error {
+	if t.rows == 0 {
+		fmt.Fprintln(t.w, none)
+	}
+	return t.w.Flush()
+}
+
+// gatewayTable has a row for each listener.
+func gatewayTable(w io.Writer, objects []snapshot.Object) error {
+	t := newTable(w, "NAMESPACE", "GATEWAY", "CLASS", "ADDRESSES", "LISTENER", "PORT", "PROTOCOL", "HOSTNAME", "ROUTES", "STATUS")
+	for _, object := range objects {
+		g := object.(*gatewayv1.Gateway)
+		conditions := conditionsByPart(status.Of(g))
+		for _, l := range g.Spec.Listeners {
+			own := append(conditions["listener "+string(l.Name)], conditions[""]...)
+			t.row(g.Namespace, g.Name, string(g.Spec.GatewayClassName), addresses(g), string(l.Name), fmt.Sprint(l.Port),
+				string(l.Protocol), hostname(l.Hostname), attachedRoutes(g, l.Name), verdict(own, "Programmed"))
+		}
+	}
+	return t.end("no Gateways")
+}
+
+func addresses(g *gatewayv1.Gateway) string {
+	var all []string
+	for _, a := range g.Status.Addresses {
+		all = append(all, a.Value)
+	}
+	if len(all) == 0 {
+		for _, a := range g.Spec.Addresses {
+			all = append(all, a.Value)
+		}
+	}
+	return strings.Join(all, ",")
+}
+
+func hostname(h *gatewayv1.Hostname) string {
+	if h == nil || *h == "" {
+		return "*"
+	}
+	return string(*h)
+}
+
+func attachedRoutes(g *gatewayv1.Gateway, listener gatewayv1.SectionName) string {
+	for _, l := range g.Status.Listeners {
+		if l.Name == listener {
+			return fmt.Sprint(l.AttachedRoutes)
+		}
+	}
+	return ""
+}
+
+// routeTable has a row for each parent of each route.
+func routeTable(w io.Writer, objects []snapshot.Object) error {
+	t := newTable(w, "NAMESPACE", "KIND", "ROUTE", "HOSTNAMES", "RULES", "PARENT", "STATUS")
+	for _, object := range objects {
+		said := status.Of(object)
+		hostnames, rules := routeSpec(object)
+		row := func(parent, verdict string) {
+			t.row(object.GetNamespace(), string(snapshot.KindOf(object)), object.GetName(), hostnames, rules, parent, verdict)
+		}
+		if said.Route == nil || len(said.Route.Parents) == 0 {
+			row("", "no parent is ours")
+			continue
+		}
+		for _, p := range said.Route.Parents {
+			row(strings.TrimPrefix(control.ParentName(p.ParentRef), "Gateway "), verdict(p.Conditions, "Accepted"))
+		}
+	}
+	return t.end("no routes")
+}
+
+func routeSpec(object snapshot.Object) (hostnames, rules string) {
+	var names []string
+	add := func(all []gatewayv1.Hostname, n int) (string, string) {
+		for _, h := range all {
+			names = append(names, string(h))
+		}
+		return cmp.Or(strings.Join(names, ","), "*"), fmt.Sprint(n)
+	}
+	switch r := object.(type) {
+	case *gatewayv1.HTTPRoute:
+		return add(r.Spec.Hostnames, len(r.Spec.Rules))
+	case *gatewayv1.GRPCRoute:
+		return add(r.Spec.Hostnames, len(r.Spec.Rules))
+	case *gatewayv1.TLSRoute:
+		return add(r.Spec.Hostnames, len(r.Spec.Rules))
+	case *gatewayv1.TCPRoute:
+		return "", fmt.Sprint(len(r.Spec.Rules))
+	case *gatewayv1.UDPRoute:
+		return "", fmt.Sprint(len(r.Spec.Rules))
+	}
+	return "", ""
+}
+
+// conditionsByPart groups conditions as control.Condition names their parts.
+func conditionsByPart(s status.Status) map[string][]metav1.Condition {
+	all := map[string][]metav1.Condition{}
+	for c := range control.Conditions(s) {
+		all[c.Part] = append(all[c.Part], c.Condition)
+	}
+	return all
+}
+
+// verdict is the first condition that is not fine, else that all is well in the
+// word of the condition that says so.
+func verdict(conditions []metav1.Condition, well string) string {
+	waiting := ""
+	for _, c := range conditions {
+		switch {
+		case (control.Condition{Condition: c}).Fine():
+		case c.Status == metav1.ConditionUnknown:
+			waiting = fmt.Sprintf("%s unknown (%s)", c.Type, c.Reason)
+		default:
+			return fmt.Sprintf("%s is %s (%s)", c.Type, c.Status, c.Reason)
+		}
+	}
+	if len(conditions) == 0 {
+		return "unknown"
+	}
+	return cmp.Or(waiting, well)
+}
+
+// backendTable has a row for each port of each Service, and for each Backend.
+func backendTable(w io.Writer, objects []snapshot.Object) error {
+	t := newTable(w, "NAMESPACE", "KIND", "BACKEND", "PORT", "PROTOCOL", "ENDPOINTS", "READY")
+	for _, object := range objects {
+		switch o := object.(type) {
+		case *corev1.Service:
+			for _, port := range o.Spec.Ports {
+				total, ready := serviceEndpoints(objects, o, port)
+				t.row(o.Namespace, "Service", o.Name, fmt.Sprint(port.Port), appProtocol(port), fmt.Sprint(total), fmt.Sprint(ready))
+			}
+		case *v1alpha1.Backend:
+			n := fmt.Sprint(len(o.Spec.Endpoints))
+			t.row(o.Namespace, "Backend", o.Name, "", "http", n, n)
+		}
+	}
+	return t.end("no backends")
+}
+
+func appProtocol(port corev1.ServicePort) string {
+	if port.AppProtocol == nil {
+		return "http"
+	}
+	return *port.AppProtocol
+}
+
+// serviceEndpoints counts the endpoints of a Service's port in its EndpointSlices.
+func serviceEndpoints(objects []snapshot.Object, service *corev1.Service, port corev1.ServicePort) (total, ready int) {
+	for _, object := range objects {
+		slice, ok := object.(*discoveryv1.EndpointSlice)
+		if !ok || slice.Namespace != service.Namespace || slice.Labels[discoveryv1.LabelServiceName] != service.Name {
+			continue
+		}
+		has := slices.ContainsFunc(slice.Ports, func(p discoveryv1.EndpointPort) bool {
+			return p.Name == nil && port.Name == "" || p.Name != nil && *p.Name == port.Name
+		})
+		if !has {
+			continue
+		}
+		for _, e := range slice.Endpoints {
+			total++
+			// Not said is ready (EndpointConditions.ready).
+			if e.Conditions.Ready == nil || *e.Conditions.Ready {
+				ready++
+			}
+		}
+	}
+	return total, ready
+}
