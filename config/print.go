@@ -36,6 +36,9 @@ func (r *Route) String() string { return printed(func(p *printer) { p.route(r) }
 // String prints the backend and its endpoints.
 func (b *Backend) String() string { return printed(func(p *printer) { p.backend(b) }) }
 
+// String prints the filters, each on a line of its own; it is empty without any.
+func (f *Filters) String() string { return printed(func(p *printer) { p.filters(f) }) }
+
 // String prints the match on one line, as in "PathPrefix / method=GET".
 func (m *Match) String() string {
 	return strings.Join(m.words(), " ")

@@ -28,12 +28,12 @@ type Explanation struct {
 	Hostname string `json:"hostname,omitempty"`
 	// Match is what the request was matched to; nil if nothing.
 	Match *Match `json:"match,omitempty"`
+	// Filters are the rule's, in the order in which they work.
+	Filters []string `json:"filters,omitempty"`
 	// Answer is what the gateway answers by itself; empty if a backend does.
 	Answer string `json:"answer,omitempty"`
 	// Upstream are the backends that may get the request, each with its share.
 	Upstream []Upstream `json:"upstream,omitempty"`
-	// Mirrors are the backends that may get a copy.
-	Mirrors []string `json:"mirrors,omitempty"`
 	// Lost are the listeners, hostnames and matches that did not get the request.
 	Lost []Lost `json:"lost,omitempty"`
 	// Omitted counts those that are not listed because they are too many.
@@ -69,6 +69,8 @@ type Upstream struct {
 	// Weight of Total requests go there.
 	Weight int32 `json:"weight"`
 	Total  int64 `json:"total"`
+	// Filters are those of the backendRef.
+	Filters []string `json:"filters,omitempty"`
 	// Sends is the request's line as the backend gets it, Headers what the
 	// filters have made of those that were given.
 	Sends   string   `json:"sends,omitempty"`
@@ -139,6 +141,7 @@ func (e *Explanation) follow(c *config.Delta, m *message.Request, rule *config.R
 		e.Answer = fault(rule.Fault)
 		return
 	}
+	e.Filters = filters(&rule.Filters)
 	chain := filter.Compile(&rule.Filters)
 	var x filter.Exchange
 	x.Begin(m.Clone(), m.Scheme, port, prefix)
@@ -146,7 +149,6 @@ func (e *Explanation) follow(c *config.Delta, m *message.Request, rule *config.R
 		e.Answer = describeAnswer(answer)
 		return
 	}
-	e.Mirrors = mirrors(&rule.Filters)
 	var total int64
 	for i := range rule.Backends {
 		total += int64(rule.Backends[i].Weight)
@@ -163,7 +165,7 @@ func (e *Explanation) follow(c *config.Delta, m *message.Request, rule *config.R
 }
 
 func (u *Upstream) follow(c *config.Delta, m *message.Request, rule *filter.Chain, ref *config.BackendRef, port uint16, prefix string) {
-	u.Backend = ref.Backend
+	u.Backend, u.Filters = ref.Backend, filters(&ref.Filters)
 	if ref.Fault != nil {
 		u.Answer = fault(ref.Fault)
 		return
@@ -185,12 +187,8 @@ func (u *Upstream) follow(c *config.Delta, m *message.Request, rule *filter.Chai
 	u.listEndpoints(c)
 }
 
-func mirrors(f *config.Filters) []string {
-	var all []string
-	for _, m := range f.Mirrors {
-		all = append(all, fmt.Sprintf("%s, %d of %d requests", m.Backend, m.Numerator, m.Denominator))
-	}
-	return all
+func filters(f *config.Filters) []string {
+	return strings.FieldsFunc(f.String(), func(r rune) bool { return r == '\n' })
 }
 
 func (u *Upstream) listEndpoints(c *config.Delta) {

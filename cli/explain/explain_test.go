@@ -83,6 +83,9 @@ func TestTheWayAndWhyNoOther(t *testing.T) {
   hostname  shop.example
   route     httproute/default/shop
   rule      0 "canary", match 0: PathPrefix /cart, header env = "canary"
+  filter    request headers add X-Canary=yes
+  filter    rewrite prefix="/basket"
+  filter    mirror service/default/log:80 1/10
   backend   service/default/web:80, 9 of 10 requests
               sends GET shop.example:8080/basket/1?x
               with env: canary
@@ -93,7 +96,6 @@ func TestTheWayAndWhyNoOther(t *testing.T) {
               with env: canary
               with X-Canary: yes
               answers 503: the backend has no endpoints
-  mirror    service/default/log:80, 1 of 10 requests
 
 What did not get it, and why
 `

@@ -24,14 +24,14 @@ func (e *Explanation) Write(w io.Writer) error {
 		fmt.Fprintf(t, "  route\t%s\n", e.Match.Route)
 		fmt.Fprintf(t, "  rule\t%s: %s\n", e.Match.place(), e.Match.Conditions)
 	}
+	for _, f := range e.Filters {
+		fmt.Fprintf(t, "  filter\t%s\n", f)
+	}
 	if e.Answer != "" {
 		fmt.Fprintf(t, "  answer\t%s\n", e.Answer)
 	}
 	for i := range e.Upstream {
 		e.Upstream[i].write(t)
-	}
-	for _, mirror := range e.Mirrors {
-		fmt.Fprintf(t, "  mirror\t%s\n", mirror)
 	}
 	if len(e.Lost) > 0 {
 		fmt.Fprintf(t, "\nWhat did not get it, and why\n")
@@ -47,6 +47,9 @@ func (e *Explanation) Write(w io.Writer) error {
 
 func (u *Upstream) write(w io.Writer) {
 	fmt.Fprintf(w, "  backend\t%s, %d of %d requests\n", cmp.Or(u.Backend, "none"), u.Weight, u.Total)
+	for _, f := range u.Filters {
+		fmt.Fprintf(w, "  \t  filter %s\n", f)
+	}
 	if u.Sends != "" {
 		fmt.Fprintf(w, "  \t  sends %s\n", u.Sends)
 	}
