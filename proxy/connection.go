@@ -28,10 +28,11 @@ type connection struct {
 	serveFunc func()
 }
 
-// Accept serves a connection that came in on bind; onClose runs when it has ended.
-func (w *Worker) Accept(bind netip.AddrPort, nc loop.Conn, onClose func()) {
+// Accept serves a connection that came in on bind, one that is last if the
+// socket is being closed; onClose runs when it has ended.
+func (w *Worker) Accept(bind netip.AddrPort, nc loop.Conn, last bool, onClose func()) {
 	peer := nc.RemoteAddr().Addr().Unmap()
-	c := &connection{worker: w, conn: nc, bind: bind, client: peer.String(), trusted: w.trusts(peer), onClose: onClose}
+	c := &connection{worker: w, conn: nc, bind: bind, client: peer.String(), trusted: w.trusts(peer), draining: last, onClose: onClose}
 	c.readable, c.serveFunc = c.onReadable, c.serve
 	w.connections[c] = struct{}{}
 	c.wait()
@@ -49,7 +50,11 @@ func (w *Worker) trusts(peer netip.Addr) bool {
 // wait lets the connection idle until a request comes.
 func (c *connection) wait() {
 	c.idle = true
-	c.conn.SetReadDeadline(c.worker.Loop.Now().Add(c.worker.Limits.KeepAlive))
+	patience := c.worker.Limits.KeepAlive
+	if c.lastRequest() { // it came as the socket closed: its request is on the way
+		patience = c.worker.Limits.LingerTime
+	}
+	c.conn.SetReadDeadline(c.worker.Loop.Now().Add(patience))
 	c.conn.Notify(c.readable)
 }
 

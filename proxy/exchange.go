@@ -218,7 +218,7 @@ func (x *exchange) handle() {
 		x.answer(action.Fault.Status, "rule_invalid")
 		return
 	}
-	x.filters.Begin(&x.req, "http", x.from.localPort(), x.match.Prefix)
+	x.filters.Begin(&x.req, x.req.Scheme, x.match.Listener.Port, x.match.Prefix)
 	if resp := action.Filters.Request(&x.filters); resp != nil {
 		x.answerWith(resp)
 		return

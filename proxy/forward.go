@@ -157,6 +157,7 @@ func (x *exchange) beginResponse() {
 		x.closing = true // the end of the connection is the end of the body
 	}
 	x.to.chunked = http1.Chunked(resp, x.req.Minor)
+	x.closing = x.closing || x.from.lastRequest() // a drain may have begun meanwhile
 	resp.Close = x.closing
 	x.to.out = http1.AppendResponse(x.to.out[:0], resp, x.req.Minor)
 	x.log.Status = resp.Status

@@ -170,7 +170,7 @@ func (g *gateway) rawOrigin(serve func(c net.Conn, r *bufio.Reader)) netip.AddrP
 }
 
 // patience ends a test that hangs. It is longer than all of the proxy's own times.
-const patience = 2 * time.Hour
+const patience = 48 * time.Hour
 
 // client is a connection to the gateway with verbs.
 type client struct {

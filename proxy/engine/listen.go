@@ -15,6 +15,7 @@ import (
 type socket struct {
 	listeners []loop.Listener // by worker
 	open      atomic.Int64    // client connections
+	closing   atomic.Bool
 	metrics   *observe.Connections
 	err       error // why it is not served
 }
@@ -79,7 +80,7 @@ func (e *Engine) accept(s *socket, bind netip.AddrPort, w *proxy.Worker, c loop.
 		return
 	}
 	s.metrics.Opened(w.ID)
-	w.Accept(bind, c, func() {
+	w.Accept(bind, c, s.closing.Load(), func() {
 		s.open.Add(-1)
 		s.metrics.Closed(w.ID)
 	})
@@ -89,6 +90,7 @@ func (e *Engine) accept(s *socket, bind netip.AddrPort, w *proxy.Worker, c loop.
 // request that they carry.
 func (e *Engine) closeSocket(bind netip.AddrPort, s *socket) {
 	delete(e.sockets, bind)
+	s.closing.Store(true) // for those that are in the queue
 	e.closeListeners(s)
 	e.onEach(func(w *proxy.Worker) { w.DrainListener(bind) })
 	e.shared.Metrics.RemoveConnections(bind.String())
