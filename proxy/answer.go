@@ -24,6 +24,9 @@ func (x *exchange) answer(status int, reason string) {
 	x.resp.Reset()
 	x.resp.Status = status
 	x.resp.Header.Add("Content-Type", "text/plain; charset=utf-8")
+	if x.req.Method == "HEAD" {
+		x.resp.DeclaredLength, text = int64(len(text)), ""
+	}
 	x.resp.BodyLength = int64(len(text))
 	x.sendAnswer(text)
 }
@@ -42,10 +45,8 @@ func (x *exchange) sendAnswer(text string) {
 		x.closing = true
 	}
 	x.beginResponse()
-	if x.req.Method != "HEAD" {
-		x.to.sent += int64(len(text))
-		x.to.out = append(x.to.out, text...)
-	}
+	x.to.sent += int64(len(text))
+	x.to.out = append(x.to.out, text...)
 	if x.to.flush() != nil {
 		x.aborted = true
 	}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"io"
-	"strings"
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy/http1"
@@ -53,7 +52,7 @@ func (x *exchange) forward(action *Action) {
 // upgradable reports whether the request's Upgrade is one that is passed on:
 // a WebSocket handshake (RFC 6455 section 4.1).
 func (x *exchange) upgradable() bool {
-	return x.req.Upgrade != "" && strings.EqualFold(x.req.Upgrade, "websocket") && x.req.Method == "GET" &&
+	return x.req.Upgrade != "" && message.EqualFold(x.req.Upgrade, "websocket") && x.req.Method == "GET" &&
 		x.req.Minor == 1 && x.req.BodyLength == 0 && x.req.Header.Get("Sec-WebSocket-Version") != ""
 }
 
@@ -180,7 +179,7 @@ func (x *exchange) passInterim() {
 
 // relayUpgrade answers 101 and lets the bytes flow.
 func (x *exchange) relayUpgrade(action *Action, target *Target) {
-	if x.req.Upgrade == "" || !strings.EqualFold(x.resp.Upgrade, x.req.Upgrade) {
+	if x.req.Upgrade == "" || !message.EqualFold(x.resp.Upgrade, x.req.Upgrade) {
 		x.up.letGo(false)
 		x.answer(502, "upstream_malformed")
 		return

@@ -3,7 +3,6 @@ package proxy
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"strings"
 	"unsafe"
 
 	"github.com/sluicegateway/sluice/proxy/message"
@@ -87,15 +86,15 @@ func dropClaims(h *message.Header) {
 func isClaim(name string) bool {
 	switch len(name) {
 	case len("Forwarded"):
-		return strings.EqualFold(name, "Forwarded") || strings.EqualFold(name, "X-Real-IP")
+		return message.EqualFold(name, "Forwarded") || message.EqualFold(name, "X-Real-IP")
 	case len(requestID):
-		return strings.EqualFold(name, requestID)
+		return message.EqualFold(name, requestID)
 	case len(forwardedFor):
-		return strings.EqualFold(name, forwardedFor)
+		return message.EqualFold(name, forwardedFor)
 	case len(forwardedHost): // and Port
-		return strings.EqualFold(name, forwardedHost) || strings.EqualFold(name, forwardedPort)
+		return message.EqualFold(name, forwardedHost) || message.EqualFold(name, forwardedPort)
 	case len(forwardedProto):
-		return strings.EqualFold(name, forwardedProto)
+		return message.EqualFold(name, forwardedProto)
 	}
 	return false
 }

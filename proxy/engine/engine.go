@@ -229,3 +229,9 @@ func wait(ctx context.Context, d time.Duration) {
 func (o *Options) panicked(value any, stack []byte) {
 	o.Log.Error("a handler panicked; its connection was closed", "panic", value, "stack", string(stack))
 }
+
+// acceptFailed logs that connections wait in the queue, most often for want of
+// file descriptors.
+func (o *Options) acceptFailed(addr netip.AddrPort, err error) {
+	o.Log.Warn("accepting connections failed and will be tried again", "address", addr, "error", err)
+}

@@ -8,5 +8,5 @@ import (
 )
 
 func newLoops(n int, o *Options) ([]loop.Loop, error) {
-	return portable.New(n, portable.Options{Network: o.Network, OnPanic: o.panicked}), nil
+	return portable.New(n, portable.Options{Network: o.Network, OnPanic: o.panicked, OnAcceptError: o.acceptFailed}), nil
 }
