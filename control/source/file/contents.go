@@ -15,6 +15,7 @@ import (
 // content is what is known of one file.
 type content struct {
 	path string
+	real string // the absolute path without links
 	info fs.FileInfo
 	// text is kept of what can be read only once: standard input and pipes.
 	text      []byte

@@ -11,14 +11,14 @@ import (
 // imply adds the objects that a cluster with Sluice would have without anyone writing
 // them into the files: the namespaces of all objects, and the class "sluice".
 func (p *posting) imply() {
-	var namespaces []snapshot.Key
+	namespaces := map[string]bool{}
 	for key := range p.next {
 		if key.Namespace != "" {
-			namespaces = append(namespaces, snapshot.Key{Kind: kindNamespace, Name: key.Namespace})
+			namespaces[key.Namespace] = true
 		}
 	}
-	for _, key := range namespaces {
-		p.implyObject(key, newNamespace)
+	for name := range namespaces {
+		p.implyObject(snapshot.Key{Kind: kindNamespace, Name: name}, newNamespace)
 	}
 	class := snapshot.Key{Kind: kindGatewayClass, Name: gatewayClassName}
 	if _, refused := p.owners[class]; !refused {

@@ -21,6 +21,16 @@ type entry struct {
 	origin      origin
 }
 
+// movedTo is the same object, written elsewhere.
+func (e *entry) movedTo(at origin) *entry {
+	if e.origin == at {
+		return e
+	}
+	moved := *e
+	moved.origin = at
+	return &moved
+}
+
 // origin is where an object is written; zero if it is not.
 type origin struct {
 	file string
@@ -46,7 +56,11 @@ type posting struct {
 // post takes over what the files say, and returns what changed and everything that
 // is to be told about the files.
 func (l *ledger) post(files []*content) ([]snapshot.Change, []diagnostic.Diagnostic) {
-	p := &posting{before: l.inForce, next: map[snapshot.Key]*entry{}, owners: map[snapshot.Key]origin{}}
+	p := &posting{
+		before: l.inForce,
+		next:   make(map[snapshot.Key]*entry, len(l.inForce)),
+		owners: make(map[snapshot.Key]origin, len(l.inForce)),
+	}
 	for _, file := range files {
 		p.postFile(file)
 	}
@@ -62,7 +76,7 @@ func (p *posting) postFile(file *content) {
 	if file.problem != nil {
 		p.diagnostics = append(p.diagnostics, *file.problem)
 	}
-	var keys []snapshot.Key
+	keys := make([]snapshot.Key, 0, len(file.keys))
 	for _, document := range file.documents {
 		for _, finding := range document.verdict.Findings {
 			finding.File = file.path
@@ -115,9 +129,7 @@ func (p *posting) duplicate(key snapshot.Key, at, first origin) {
 
 // keep leaves the last accepted version of a refused object in force.
 func (p *posting) keep(key snapshot.Key, before *entry, at origin) {
-	kept := *before
-	kept.origin = at
-	p.next[key] = &kept
+	p.next[key] = before.movedTo(at)
 	p.diagnostics = append(p.diagnostics, diagnostic.Diagnostic{
 		Severity: diagnostic.Info, File: at.file, Line: at.line, Column: at.column, Object: key,
 		Message: "the last accepted version stays in force until this one is accepted",
@@ -149,9 +161,7 @@ func (p *posting) keepObscure(file *content) {
 // not metadata. Objects that were handed out are never changed.
 func accept(object *judged, before *entry, at origin) *entry {
 	if before != nil && before.whole == object.Whole {
-		kept := *before
-		kept.origin = at
-		return &kept
+		return before.movedTo(at)
 	}
 	generation := int64(1)
 	if before != nil {

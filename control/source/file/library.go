@@ -19,7 +19,6 @@ type library struct {
 	// files are in the order of the listing.
 	files    []*content
 	problems []diagnostic.Diagnostic
-	dirs     []string
 	// verdicts are those on the documents that are in the files now. A document
 	// that did not change costs nothing, wherever it moved.
 	verdicts map[digest]*verdict
@@ -29,7 +28,7 @@ type library struct {
 type rescan struct {
 	// all reads every file again.
 	all bool
-	// named reads the files of these paths again.
+	// named reads the files of these paths, without links, again.
 	named map[string]bool
 	// now is the time; a file that is gone or empty is believed to be so after grace.
 	now time.Time
@@ -37,10 +36,9 @@ type rescan struct {
 	believe bool
 }
 
-// refresh brings the library in step with the file system. It is true if some file
-// is gone or empty, but not for long enough.
-func (l *library) refresh(ctx context.Context, scan rescan) (doubtful bool, err error) {
-	found := list(l.paths)
+// refresh brings the library in step with a listing. It is true if some file is gone
+// or empty, but not for long enough.
+func (l *library) refresh(ctx context.Context, found *listing, scan rescan) (doubtful bool, err error) {
 	known := make(map[string]*content, len(l.files))
 	for _, file := range l.files {
 		known[file.path] = file
@@ -66,7 +64,7 @@ func (l *library) refresh(ctx context.Context, scan rescan) (doubtful bool, err 
 	if err := pending.judge(ctx, l.validator); err != nil {
 		return false, err
 	}
-	l.files, l.problems, l.dirs = files, found.problems, found.dirs
+	l.files, l.problems = files, found.problems
 	l.forget()
 	return l.doubtful(), nil
 }
@@ -80,9 +78,9 @@ func size(entry listed) int64 {
 
 // refreshFile reads one file if it may have changed.
 func (l *library) refreshFile(file *content, entry listed, scan rescan, budget int64, pending *batch) {
-	file.gone = false
+	file.gone, file.real = false, entry.real
 	read := file.info == nil && file.text == nil || file.problem != nil || !file.doubted.IsZero() ||
-		scan.all || scan.named[entry.path] || !sameFile(file.info, entry.info)
+		scan.all || scan.named[entry.real] || !sameFile(file.info, entry.info)
 	if !read || file.text != nil {
 		return
 	}

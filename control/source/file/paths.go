@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -18,42 +19,55 @@ const Stdin = "-"
 type listing struct {
 	// files are in the order of the paths, those of a directory by name.
 	files []listed
-	// dirs are the directories whose changes can change the listing.
+	// dirs are the directories whose changes can change the listing, without links.
 	dirs     []string
 	problems []diagnostic.Diagnostic
 
+	// seen are the files and directories that were met, without links.
 	seen map[string]bool
+	// trusted knows files, by their paths without links, that did not change since.
+	trusted map[string]fs.FileInfo
 }
 
+// listed is a file in a listing.
 type listed struct {
 	path string
+	// real is the absolute path without links.
+	real string
 	info fs.FileInfo // nil for standard input
 }
 
 // list follows the paths. Directories are read to their ground, but for hidden
 // entries: the "..data" of a mounted ConfigMap is one, and what its links point to is
 // read through the links beside it. What several links lead to is read once.
-func list(paths []string) *listing {
-	l := &listing{seen: map[string]bool{}}
+// Trusted files are not looked at again; there may be none.
+func list(paths []string, trusted map[string]fs.FileInfo) *listing {
+	l := &listing{seen: map[string]bool{}, trusted: trusted}
 	for _, path := range paths {
 		if path == Stdin {
 			l.files = append(l.files, listed{path: Stdin})
 			continue
 		}
-		l.watchPath(path)
-		info, err := os.Stat(path)
-		switch {
-		case err != nil:
-			l.fail(path, err)
-		case info.IsDir():
-			l.directory(path)
-		default:
-			l.file(path, info)
-		}
+		l.named(path)
 	}
 	slices.Sort(l.dirs)
 	l.dirs = slices.Compact(l.dirs)
 	return l
+}
+
+// named follows a path of the command line. The directory that it stands in is
+// watched too, for the path itself may be replaced.
+func (l *listing) named(path string) {
+	if parent, err := resolve(filepath.Dir(filepath.Clean(path))); err == nil {
+		l.dirs = append(l.dirs, parent)
+	}
+	l.watchLinks(path)
+	info, err := os.Stat(path)
+	if err != nil {
+		l.fail(path, err)
+		return
+	}
+	l.resolved(path, info)
 }
 
 func (l *listing) fail(path string, err error) {
@@ -64,66 +78,90 @@ func (l *listing) fail(path string, err error) {
 	})
 }
 
-func (l *listing) directory(dir string) {
-	if !l.first(dir) {
+// resolve returns the absolute path without links.
+func resolve(path string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(real)
+}
+
+// resolved goes on behind the links of a path.
+func (l *listing) resolved(path string, info fs.FileInfo) {
+	real, err := resolve(path)
+	switch {
+	case err != nil:
+		l.fail(path, err)
+	case info.IsDir():
+		l.directory(path, real)
+	default:
+		l.file(path, real, info)
+	}
+}
+
+func (l *listing) directory(dir, real string) {
+	if l.seen[real] {
 		return
 	}
-	l.dirs = append(l.dirs, dir)
+	l.seen[real] = true
+	l.dirs = append(l.dirs, real)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		l.fail(dir, err)
 	}
 	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), ".") {
-			l.entry(filepath.Join(dir, entry.Name()), entry)
+		name := entry.Name()
+		if !strings.HasPrefix(name, ".") {
+			l.entry(filepath.Join(dir, name), filepath.Join(real, name), entry)
 		}
 	}
 }
 
-func (l *listing) entry(path string, entry fs.DirEntry) {
-	isLink := entry.Type()&fs.ModeSymlink != 0
-	if !entry.IsDir() && !isLink && !holdsObjects(path) {
-		return
+func (l *listing) entry(path, real string, entry fs.DirEntry) {
+	switch {
+	case entry.IsDir():
+		l.directory(path, real)
+	case entry.Type()&fs.ModeSymlink != 0:
+		l.link(path)
+	case entry.Type().IsRegular() && holdsObjects(path):
+		info, err := l.info(real, entry)
+		if errors.Is(err, fs.ErrNotExist) {
+			return // it went away meanwhile
+		}
+		if err != nil {
+			l.fail(path, err)
+			return
+		}
+		l.file(path, real, info)
 	}
+}
+
+func (l *listing) info(real string, entry fs.DirEntry) (fs.FileInfo, error) {
+	if known := l.trusted[real]; known != nil {
+		return known, nil
+	}
+	return entry.Info()
+}
+
+// link follows a symbolic link in a directory, unless it is to no file that is read.
+func (l *listing) link(path string) {
 	info, err := os.Stat(path)
 	switch {
-	case err != nil && isLink && !holdsObjects(path):
-		// a dangling link that would not have been read anyway
-	case err != nil:
+	case err != nil && holdsObjects(path):
+		l.watchLinks(path)
 		l.fail(path, err)
-	case info.IsDir():
-		l.watchLinks(path, isLink)
-		l.directory(path)
-	case holdsObjects(path) && info.Mode().IsRegular():
-		l.watchLinks(path, isLink)
-		l.file(path, info)
+	case err == nil && (info.IsDir() || info.Mode().IsRegular() && holdsObjects(path)):
+		l.watchLinks(path)
+		l.resolved(path, info)
 	}
 }
 
-func (l *listing) file(path string, info fs.FileInfo) {
-	if l.first(path) {
-		l.files = append(l.files, listed{path, info})
+func (l *listing) file(path, real string, info fs.FileInfo) {
+	if !l.seen[real] {
+		l.seen[real] = true
+		l.files = append(l.files, listed{path, real, info})
 	}
-}
-
-// first is true if nothing else led to the same file or directory before.
-func (l *listing) first(path string) bool {
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		path = resolved
-	}
-	if absolute, err := filepath.Abs(path); err == nil {
-		path = absolute
-	}
-	known := l.seen[path]
-	l.seen[path] = true
-	return !known
-}
-
-// watchPath notes the directory that a path of the command line stands in, for the
-// path itself may be replaced.
-func (l *listing) watchPath(path string) {
-	l.dirs = append(l.dirs, filepath.Dir(filepath.Clean(path)))
-	l.watchLinks(path, true)
 }
 
 // maxLinks is how many symbolic links a path may lead through, as in Linux.
@@ -131,10 +169,7 @@ const maxLinks = 40
 
 // watchLinks notes the directories of all symbolic links on the way to what a path
 // means, for each of them may be swapped.
-func (l *listing) watchLinks(path string, hasLinks bool) {
-	if !hasLinks {
-		return
-	}
+func (l *listing) watchLinks(path string) {
 	rest, err := filepath.Abs(path)
 	if err != nil {
 		return

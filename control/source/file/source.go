@@ -71,6 +71,9 @@ func New(options Options) (*Source, error) {
 	if source.library.stdin == nil {
 		source.library.stdin = os.Stdin
 	}
+	if options.Isolated {
+		source.library.validator = &child{}
+	}
 	if source.log == nil {
 		source.log = slog.New(slog.DiscardHandler)
 	}
@@ -91,21 +94,21 @@ func Load(ctx context.Context, options Options) (*Contents, error) {
 		return nil, err
 	}
 	defer source.library.validator.release()
-	update, _, err := source.update(ctx, rescan{believe: true, now: time.Now()})
+	update, _, err := source.update(ctx, list(options.Paths, nil), rescan{believe: true, now: time.Now()})
 	if err != nil {
 		return nil, err
 	}
 	return &Contents{Update: update, source: source}, nil
 }
 
-// update brings the source in step with the files.
-func (s *Source) update(ctx context.Context, scan rescan) (update Update, doubtful bool, err error) {
-	doubtful, err = s.library.refresh(ctx, scan)
+// update brings the source in step with a listing.
+func (s *Source) update(ctx context.Context, found *listing, scan rescan) (update Update, doubtful bool, err error) {
+	doubtful, err = s.library.refresh(ctx, found, scan)
 	if err != nil {
 		return Update{}, false, err
 	}
-	changes, found := s.ledger.post(s.library.files)
-	update = Update{Changes: changes, Diagnostics: append(s.library.problems, found...)}
+	changes, findings := s.ledger.post(s.library.files)
+	update = Update{Changes: changes, Diagnostics: append(s.library.problems, findings...)}
 	if len(s.library.files) == 0 {
 		update.Diagnostics = append(update.Diagnostics, diagnostic.Diagnostic{
 			Severity: diagnostic.Warning,
