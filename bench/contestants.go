@@ -135,7 +135,7 @@ func startSluice(binary, engine string) func(*processes, string, int, string) (*
 }
 
 func runSluice(ps *processes, name, binary, engine, dir string) (*process, error) {
-	return ps.start(name, nil, binary, "run", "--engine="+engine, "--access-log=off", "--admin=off", dir)
+	return ps.start(name, nil, binary, "run", "--engine="+engine, "--access-log=off", "--summary=false", "--admin=127.0.0.1:0", dir)
 }
 
 // reverseProxyCommand makes this program the net/http contestant.
