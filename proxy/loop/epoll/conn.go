@@ -78,7 +78,7 @@ func (c *Conn) wakeReader() {
 	switch {
 	case c.reader != nil:
 		c.reader.resume(nil)
-	case c.notify != nil && (c.readTurn+1 < c.loop.turn || c.peek()):
+	case c.notify != nil && (c.readTurn < c.loop.swept || c.peek()):
 		c.callNotify(nil)
 	}
 }

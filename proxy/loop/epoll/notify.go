@@ -9,8 +9,9 @@ import (
 )
 
 // Notify implements loop.Conn. It promises that a Read would not wait, but an
-// event may be older than the last read, which has taken its bytes already. So
-// where that is possible peek looks again.
+// event may be older than the last read, which has taken its bytes already. Only
+// if there was a turn between that has taken all events it cannot be; else peek
+// looks again.
 func (c *Conn) Notify(fn func(error)) {
 	c.notify = fn
 	if c.readable || c.closed != nil {

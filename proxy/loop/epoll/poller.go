@@ -24,7 +24,7 @@ type poller struct {
 	fd      int
 	file    *os.File
 	raw     syscall.RawConn
-	harvest func(fd uintptr) bool // a field, because a method value allocates
+	harvest func(fd uintptr) bool // a field, because a closure allocates
 	room    [maxEvents]unix.EpollEvent
 	events  []unix.EpollEvent // of this turn
 	err     error             // of the last harvest
@@ -75,6 +75,9 @@ func (p *poller) poll() error {
 	}
 }
 
+// swept reports whether the last poll has left no event behind.
+func (p *poller) swept() bool { return len(p.events) < maxEvents }
+
 // park waits for events, to the time until at most, if it is not zero.
 func (p *poller) park(until time.Time) error {
 	if err := p.setDeadline(until); err != nil {
@@ -107,7 +110,6 @@ func (p *poller) dispatch() {
 			r.source.ready(ev.Events)
 		}
 	}
-	p.events = nil
 }
 
 // add registers fd for events of s.

@@ -4,24 +4,29 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"syscall"
 	"testing"
 )
 
 var endTests = map[string]func(*testing.T, Engine){
-	"half-close leaves the other direction open":    testHalfClose,
-	"the peer's half-close is an end, not an abort": testPeerHalfClose,
-	"abort resets the peer":                         testAbort,
-	"the peer's reset fails a waiting read":         testPeerReset,
-	"OnAbort tells of a reset":                      testOnAbort,
-	"OnAbort tells of a reset that came before it":  testOnAbortLate,
-	"OnAbort can be taken back":                     testOnAbortTakenBack,
-	"close wakes a waiting reader":                  testCloseWakes,
-	"a closed connection refuses everything":        testClosed,
-	"dial reaches an origin":                        testDial,
-	"dial to nobody is refused":                     testDialRefused,
+	"half-close leaves the other direction open":     testHalfClose,
+	"the peer's half-close is an end, not an abort":  testPeerHalfClose,
+	"abort resets the peer":                          testAbort,
+	"the peer's reset fails a waiting read":          testPeerReset,
+	"OnAbort tells of a reset":                       testOnAbort,
+	"OnAbort tells of a reset that came before it":   testOnAbortLate,
+	"OnAbort tells of a reset after a body was read": testOnAbortAfterBody,
+	"OnAbort can be taken back":                      testOnAbortTakenBack,
+	"close wakes a waiting reader":                   testCloseWakes,
+	"a closed connection refuses everything":         testClosed,
+	"dial reaches an origin":                         testDial,
+	"dial reaches a unix socket":                     testDialUnix,
+	"dial to a unix socket that is not there":        testDialUnixMissing,
+	"dial to nobody is refused":                      testDialRefused,
 }
 
 func testHalfClose(t *testing.T, e Engine) {
@@ -106,6 +111,24 @@ func testOnAbortLate(t *testing.T, e Engine) {
 	<-aborted
 }
 
+func testOnAbortAfterBody(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	client, server := f.connect()
+	aborted := make(chan struct{})
+	done := f.begin(func() {
+		server.OnAbort(func() { close(aborted) })
+		for range 100 {
+			readWant(t, server, "piece")
+		}
+	})
+	for range 100 {
+		say(t, client, "piece")
+	}
+	<-done
+	reset(client)
+	<-aborted
+}
+
 func testOnAbortTakenBack(t *testing.T, e Engine) {
 	f := start(t, e, 1)
 	client, server := f.connect()
@@ -156,6 +179,11 @@ func (f *fixture) origin(serve func(net.Conn)) netip.AddrPort {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	f.serveOrigin(l, serve)
+	return addrOf(l)
+}
+
+func (f *fixture) serveOrigin(l net.Listener, serve func(net.Conn)) {
 	f.t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -169,7 +197,6 @@ func (f *fixture) origin(serve func(net.Conn)) netip.AddrPort {
 			}()
 		}
 	}()
-	return addrOf(l)
 }
 
 func testDial(t *testing.T, e Engine) {
@@ -187,6 +214,48 @@ func testDial(t *testing.T, e Engine) {
 		}
 		c.Write([]byte("hello"))
 		readWant(t, c, "hello")
+	})
+}
+
+func testDialUnix(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := f.listenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.serveOrigin(l, func(c net.Conn) { io.Copy(c, c) })
+	f.handle(func() {
+		c, err := f.loop.Dial("unix", path, f.loop.Now().Add(10e9))
+		if err != nil {
+			t.Errorf("Dial: %v", err)
+			return
+		}
+		defer c.Close()
+		if c.RemoteAddr().IsValid() || c.LocalAddr().IsValid() {
+			t.Errorf("a unix socket has the addresses %v and %v", c.LocalAddr(), c.RemoteAddr())
+		}
+		c.Write([]byte("hello"))
+		readWant(t, c, "hello")
+	})
+}
+
+func (f *fixture) listenUnix(path string) (net.Listener, error) {
+	if n, ok := f.network.(interface {
+		ListenUnix(string) (net.Listener, error)
+	}); ok {
+		return n.ListenUnix(path)
+	}
+	return net.Listen("unix", path)
+}
+
+func testDialUnixMissing(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	path := filepath.Join(t.TempDir(), "missing")
+	f.handle(func() {
+		if c, err := f.loop.Dial("unix", path, f.loop.Now().Add(10e9)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Dial: %v, %v; want ENOENT", c, err)
+		}
 	})
 }
 

@@ -10,15 +10,16 @@ import (
 )
 
 var idleTests = map[string]func(*testing.T, Engine){
-	"Notify tells of bytes once":                          testNotify,
-	"Notify tells of the peer's end":                      testNotifyEOF,
-	"Notify tells of the read deadline":                   testNotifyDeadline,
-	"Notify has its deadline moved on":                    testNotifyDeadlineMoved,
-	"Notify tells of the loop's end":                      testNotifyStopped,
-	"Notify is silent when the bytes were read already":   testNotifyExact,
-	"StopNotify leaves the bytes to the next read":        testStopNotify,
-	"Close forgets a Notify":                              testCloseForgetsNotify,
-	"keep-alive: a handler only while there is something": testKeepAlive,
+	"Notify tells of bytes once":                               testNotify,
+	"Notify tells of the peer's end":                           testNotifyEOF,
+	"Notify tells of the read deadline":                        testNotifyDeadline,
+	"Notify has its deadline moved on":                         testNotifyDeadlineMoved,
+	"Notify tells of the loop's end":                           testNotifyStopped,
+	"Notify is silent when the bytes were read already":        testNotifyExact,
+	"a closed connection's event does not reach its successor": testStaleEvent,
+	"StopNotify leaves the bytes to the next read":             testStopNotify,
+	"Close forgets a Notify":                                   testCloseForgetsNotify,
+	"keep-alive: a handler only while there is something":      testKeepAlive,
 }
 
 // notified calls Notify and returns what it will tell.
@@ -125,6 +126,36 @@ func testNotifyExact(t *testing.T, e Engine) {
 			}
 		})
 	}
+}
+
+// The loop takes three events at once: the first has a connection closed, the
+// second has another one accepted, which may get the descriptor that was just
+// closed, and the third is for the closed one.
+func testStaleEvent(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	firstClient, first := f.connect()
+	closedClient, closed := f.connect()
+	accepted := make(chan loop.Conn, 1)
+	l := f.listen(f.loop, anyPort, func(c loop.Conn) {
+		c.Notify(func(error) {})
+		accepted <- c
+	})
+	f.post(func() {
+		first.Notify(func(error) { closed.Close() })
+		closed.Notify(func(error) { t.Error("Notify of a closed connection") })
+	})
+	f.post(func() {
+		say(t, firstClient, "x")
+		f.dial(l.Addr())
+		say(t, closedClient, "x")
+	})
+	successor := <-accepted
+	f.handle(func() {
+		f.loop.Sleep(20 * time.Millisecond)
+		if !successor.StopNotify() {
+			t.Error("Notify of a connection without bytes was called")
+		}
+	})
 }
 
 func testStopNotify(t *testing.T, e Engine) {

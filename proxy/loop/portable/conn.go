@@ -12,6 +12,9 @@ import (
 	"github.com/sluicegateway/sluice/proxy/loop"
 )
 
+// watchPause is how long after a read OnAbort looks for a reset.
+const watchPause = 50 * time.Millisecond
+
 // Conn implements loop.Conn over any net.Conn. What belongs to Notify, TryRead
 // and OnAbort is read ahead by a lookout, which the next Read adopts.
 type Conn struct {
@@ -25,6 +28,7 @@ type Conn struct {
 	notify       func(error)
 	abort        func()
 	aborted      bool
+	watching     bool // a watch is due
 }
 
 // adopt makes raw a connection of l; closed at once if l ends.
@@ -50,6 +54,15 @@ func (l *Loop) Dial(network, address string, deadline time.Time) (loop.Conn, err
 
 // Read implements loop.Conn.
 func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.read(p)
+	if c.abort != nil {
+		c.watchSoon()
+	}
+	return n, err
+}
+
+// read adopts a lookout, if there is one.
+func (c *Conn) read(p []byte) (int, error) {
 	for c.lookout != nil && c.closed == nil {
 		if c.expired() {
 			return 0, os.ErrDeadlineExceeded
@@ -110,6 +123,21 @@ func (c *Conn) OnAbort(fn func()) {
 	case !c.reading:
 		c.look()
 	}
+}
+
+// watchSoon starts a lookout when no handler has read for a moment: between
+// the reads of a body it would be in the way.
+func (c *Conn) watchSoon() {
+	if c.watching {
+		return
+	}
+	c.watching = true
+	c.loop.AfterFunc(watchPause, func() {
+		c.watching = false
+		if c.abort != nil && !c.reading {
+			c.look()
+		}
+	})
 }
 
 func (c *Conn) callAbort() {
