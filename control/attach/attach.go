@@ -120,7 +120,7 @@ func noMatchingParent(ref gatewayv1.ParentReference, gateway *Gateway) string {
 // if they do not.
 func refuse(route Route, listener *Listener, gatewayNamespace string, namespaceLabels func() labels.Set) string {
 	if !slices.Contains(listener.Kinds, route.Kind) {
-		return fmt.Sprintf("takes no %s", route.Kind)
+		return fmt.Sprintf("takes no %ss", route.Kind)
 	}
 	switch listener.From {
 	case gatewayv1.NamespacesFromAll:

@@ -16,8 +16,6 @@ func Of(object snapshot.Object) Status {
 		return Status{Gateway: &o.Status}
 	case *gatewayv1.ListenerSet:
 		return Status{ListenerSet: &o.Status}
-	case *gatewayv1.BackendTLSPolicy:
-		return Status{Policy: &o.Status}
 	case *v1alpha1.Backend:
 		return Status{Backend: &o.Status}
 	}
@@ -44,7 +42,7 @@ func routeStatus(object snapshot.Object) *gatewayv1.RouteStatus {
 }
 
 // On returns a copy of the object that carries the status. What other
-// controllers say of a route or a policy stays, as the API demands of those who
+// controllers say of a route stays, as the API demands of those who
 // write a status.
 func On(object snapshot.Object, s Status, controller gatewayv1.GatewayController) snapshot.Object {
 	fresh := object.DeepCopyObject().(snapshot.Object)
@@ -61,8 +59,6 @@ func On(object snapshot.Object, s Status, controller gatewayv1.GatewayController
 		*old.Backend = *s.Backend
 	case s.Route != nil && old.Route != nil:
 		old.Route.Parents = append(othersParents(old.Route.Parents, controller), s.Route.Parents...)
-	case s.Policy != nil && old.Policy != nil:
-		old.Policy.Ancestors = append(othersAncestors(old.Policy.Ancestors, controller), s.Policy.Ancestors...)
 	}
 	return fresh
 }
@@ -72,16 +68,6 @@ func othersParents(all []gatewayv1.RouteParentStatus, controller gatewayv1.Gatew
 	for _, p := range all {
 		if p.ControllerName != controller {
 			others = append(others, p)
-		}
-	}
-	return others
-}
-
-func othersAncestors(all []gatewayv1.PolicyAncestorStatus, controller gatewayv1.GatewayController) []gatewayv1.PolicyAncestorStatus {
-	var others []gatewayv1.PolicyAncestorStatus
-	for _, a := range all {
-		if a.ControllerName != controller {
-			others = append(others, a)
 		}
 	}
 	return others

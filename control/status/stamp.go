@@ -37,7 +37,6 @@ func (s Status) copy() Status {
 		Gateway:      s.Gateway.DeepCopy(),
 		Route:        s.Route.DeepCopy(),
 		ListenerSet:  s.ListenerSet.DeepCopy(),
-		Policy:       s.Policy.DeepCopy(),
 		Backend:      s.Backend.DeepCopy(),
 	}
 }
@@ -75,10 +74,6 @@ func (s Status) conditions() map[place][]metav1.Condition {
 	case s.Route != nil:
 		for _, p := range s.Route.Parents {
 			all[place{parent: parentOf(p.ParentRef)}] = p.Conditions
-		}
-	case s.Policy != nil:
-		for _, a := range s.Policy.Ancestors {
-			all[place{parent: parentOf(a.AncestorRef)}] = a.Conditions
 		}
 	}
 	return all

@@ -21,10 +21,7 @@ type Status struct {
 	// controller only.
 	Route       *gatewayv1.RouteStatus
 	ListenerSet *gatewayv1.ListenerSetStatus
-	// Policy is the status of policies of all kinds. It has the ancestors of
-	// this controller only.
-	Policy  *gatewayv1.PolicyStatus
-	Backend *v1alpha1.BackendStatus
+	Backend     *v1alpha1.BackendStatus
 }
 
 // Equal reports whether both say the same, time stamps included.

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
-	"github.com/sluicegateway/sluice/api/v1alpha1"
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
@@ -50,41 +49,9 @@ func (t *Translator) translateBackends() {
 
 func translateBackend(r *reader, n backendName) (*config.Backend, []diagnostic.Diagnostic) {
 	if n.kind == snapshot.KindBackend {
-		return translateBackendObject(r, n)
+		return translateBackendObject(r, n), nil
 	}
 	return translateService(r, n)
-}
-
-func translateBackendObject(r *reader, n backendName) (*config.Backend, []diagnostic.Diagnostic) {
-	next := &config.Backend{Name: n.String(), Protocol: config.AppHTTP}
-	object := snapshot.Get[*v1alpha1.Backend](r, n.namespace, n.name)
-	if object == nil {
-		return next, nil
-	}
-	for _, e := range object.Spec.Endpoints {
-		endpoint := config.Endpoint{Ready: true, Serving: true}
-		switch {
-		case e.IP != nil:
-			ip, err := netip.ParseAddr(e.IP.Address)
-			if err != nil {
-				continue
-			}
-			endpoint.Address = netip.AddrPortFrom(ip, uint16(e.IP.Port))
-		case e.FQDN != nil:
-			endpoint.Host, endpoint.Port = e.FQDN.Hostname, uint16(e.FQDN.Port)
-		case e.Unix != nil:
-			endpoint.Unix = e.Unix.Path
-		}
-		next.Endpoints = append(next.Endpoints, endpoint)
-	}
-	if len(next.Endpoints) > 0 {
-		return next, nil
-	}
-	return next, []diagnostic.Diagnostic{problem{
-		field:   "spec.endpoints",
-		message: "the Backend has no endpoints, so requests to it are answered with 503",
-		fix:     "add an endpoint",
-	}.finding(snapshot.KeyOf(object), diagnostic.Warning)}
 }
 
 func translateService(r *reader, n backendName) (*config.Backend, []diagnostic.Diagnostic) {

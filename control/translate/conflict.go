@@ -55,7 +55,7 @@ func (t *Translator) claims(port gatewayv1.PortNumber) []claim {
 	for key := range t.ports[port] {
 		g := t.gateways[key]
 		for i := range g.listeners {
-			if l := &g.listeners[i]; l.spec.Port == port && len(g.invalid) == 0 && family(l.spec.Protocol) != "" {
+			if l := &g.listeners[i]; l.spec.Port == port && g.bindable() && family(l.spec.Protocol) != "" {
 				claims = append(claims, claim{g, l})
 			}
 		}
@@ -123,7 +123,7 @@ func resolveAgainst(own []claim, standing *register, conflicts map[string]confli
 			continue
 		}
 		if winner, reason := standing.clash(c); reason != "" {
-			conflicts[c.listener.name] = conflictWith(reason, winner, ", which is older or, of the same age, first by name")
+			conflicts[c.listener.name] = conflictWith(reason, winner, precedence(winner.gateway, c.gateway))
 			continue
 		}
 		left = append(left, c)
@@ -204,14 +204,20 @@ func overlap(a, b []netip.Addr) bool {
 	return false
 }
 
+// conflictWith says what the other listener claims, and why it may.
 func conflictWith(reason gatewayv1.ListenerConditionReason, other claim, why string) conflict {
 	l := other.listener
-	what := fmt.Sprintf("hostname %q", l.hostname)
-	if l.hostname == "" {
-		what = "any hostname"
+	what := fmt.Sprintf("protocol %s", l.spec.Protocol)
+	if reason == gatewayv1.ListenerReasonHostnameConflict {
+		what = fmt.Sprintf("hostname %s", cmp.Or(l.hostname, "*"))
 	}
-	if reason == gatewayv1.ListenerReasonProtocolConflict {
-		what = fmt.Sprintf("protocol %s", l.spec.Protocol)
+	return conflict{reason: reason, message: fmt.Sprintf("port %d is also claimed by listener %s with %s%s", l.spec.Port, l.name, what, why)}
+}
+
+// precedence says why the winner of two Gateways won.
+func precedence(winner, loser *gateway) string {
+	if winner.object.CreationTimestamp.Equal(&loser.object.CreationTimestamp) {
+		return ", whose Gateway is first by name"
 	}
-	return conflict{reason: reason, message: fmt.Sprintf("port %d with %s is also claimed by listener %s%s", l.spec.Port, what, l.name, why)}
+	return ", whose Gateway is older"
 }

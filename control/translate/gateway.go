@@ -139,40 +139,39 @@ func (g *gateway) checkInfrastructure() {
 func (g *gateway) readAddresses() {
 	for i, address := range g.object.Spec.Addresses {
 		field := fmt.Sprintf("spec.addresses[%d]", i)
-		if address.Type != nil && *address.Type != gatewayv1.IPAddressType {
+		ip, err := netip.ParseAddr(address.Value)
+		switch {
+		case address.Type != nil && *address.Type != gatewayv1.IPAddressType:
 			g.invalid = append(g.invalid, problem{
 				reason:  string(gatewayv1.GatewayReasonUnsupportedAddress),
 				field:   field + ".type",
 				message: fmt.Sprintf("addresses of type %s cannot be bound", *address.Type),
 				fix:     "write type IPAddress with an address of this host, or remove addresses to listen on all",
 			})
-			continue
-		}
-		if address.Value == "" {
+		case address.Value == "":
 			g.unassigned = append(g.unassigned, problem{
 				reason:  string(gatewayv1.GatewayReasonAddressNotAssigned),
 				field:   field + ".value",
 				message: "Sluice assigns no addresses of its own",
 				fix:     "write an address of this host, or remove addresses to listen on all",
 			})
-			continue
-		}
-		ip, err := netip.ParseAddr(address.Value)
-		if err != nil {
+		case err != nil:
 			g.unassigned = append(g.unassigned, problem{
 				reason:  string(gatewayv1.GatewayReasonAddressNotUsable),
 				field:   field + ".value",
 				message: fmt.Sprintf("%q is no IP address", address.Value),
 				fix:     "write an address such as 192.0.2.1 or 2001:db8::1",
 			})
-			continue
+		default:
+			g.addresses = append(g.addresses, ip)
 		}
-		g.addresses = append(g.addresses, ip)
 	}
-	if len(g.object.Spec.Addresses) > 0 && len(g.addresses) == 0 && len(g.invalid) == 0 {
-		// No address to bind must not become all addresses.
-		g.invalid = append(g.invalid, g.unassigned[0])
-	}
+}
+
+// bindable reports whether there is anything to bind. A Gateway that names
+// addresses, and none that can be had, must not listen on all.
+func (g *gateway) bindable() bool {
+	return len(g.invalid) == 0 && (len(g.addresses) > 0 || len(g.object.Spec.Addresses) == 0)
 }
 
 // reviewUnserved names the fields that are valid and that this version ignores.

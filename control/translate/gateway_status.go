@@ -167,8 +167,8 @@ func (t *Translator) listenerProgrammed(g *gateway, l *listener) metav1.Conditio
 	if c, ok := t.conflicts[l.name]; ok {
 		return status.False(programmed, c.reason, c.message)
 	}
-	if len(g.invalid) > 0 {
-		return status.False(programmed, gatewayv1.ListenerReasonInvalid, "the Gateway is not accepted")
+	if !g.bindable() {
+		return status.False(programmed, gatewayv1.ListenerReasonInvalid, "the Gateway has nothing to bind")
 	}
 	if len(l.invalid) > 0 {
 		return status.False(programmed, gatewayv1.ListenerReasonInvalid, "the listener is not accepted")
@@ -185,7 +185,7 @@ func (t *Translator) listenerProgrammed(g *gateway, l *listener) metav1.Conditio
 // gatewayFindings are the problems of a Gateway and what a reviewer would ask.
 func (t *Translator) gatewayFindings(g *gateway) []diagnostic.Diagnostic {
 	found := findings(g.key, append(g.invalid[:len(g.invalid):len(g.invalid)], g.unassigned...))
-	routes := 0
+	routes, serves := 0, false
 	for i := range g.listeners {
 		l := &g.listeners[i]
 		found = append(found, findings(g.key, l.invalid)...)
@@ -197,8 +197,9 @@ func (t *Translator) gatewayFindings(g *gateway) []diagnostic.Diagnostic {
 			found = append(found, unservedFinding(g.key, l, answer.failure))
 		}
 		routes += t.attached[l.name]
+		serves = serves || g.bindable() && t.listenerAccepted(l)
 	}
-	if routes == 0 {
+	if serves && routes == 0 {
 		found = append(found, problem{
 			message: "no route is attached, so every request is answered with 404",
 			fix:     "write an HTTPRoute with a parentRef to this Gateway",

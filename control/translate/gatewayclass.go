@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/gateway-api/pkg/consts"
 	"sigs.k8s.io/gateway-api/pkg/features"
 
 	"github.com/sluicegateway/sluice/control/diagnostic"
@@ -84,8 +85,9 @@ func classStatus(class *gatewayv1.GatewayClass, problems []problem) *gatewayv1.G
 	if len(problems) > 0 {
 		accepted = failed(gatewayv1.GatewayClassConditionStatusAccepted, problems)
 	}
+	version := status.True(gatewayv1.GatewayClassConditionStatusSupportedVersion, gatewayv1.GatewayClassReasonSupportedVersion, "Gateway API "+consts.BundleVersion)
 	return &gatewayv1.GatewayClassStatus{
-		Conditions:        status.Observed(class.Generation, accepted),
+		Conditions:        status.Observed(class.Generation, accepted, version),
 		SupportedFeatures: supportedFeatures,
 	}
 }

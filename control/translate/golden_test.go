@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/sluicegateway/sluice/config"
@@ -25,6 +26,7 @@ var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 //	-- options --      show: what to compare, and the lines of options.set
 //	-- in.yaml --      the objects
 //	-- then.yaml --    objects that change afterwards (optional)
+//	-- delta --        the changes of the configuration, if shown
 //	-- config --       the configuration, as far as shown
 //	-- status --       the statuses, as far as shown
 //	-- diagnostics --  the diagnostics, if shown
@@ -56,7 +58,7 @@ func runCase(t *testing.T, file string) {
 		}
 		return
 	}
-	if diff := cmp.Diff(text(c.outputs), text(next)); diff != "" {
+	if diff := gocmp.Diff(text(c.outputs), text(next)); diff != "" {
 		t.Errorf("%s differs (-want +got):\n%s", file, diff)
 	}
 }
@@ -67,12 +69,13 @@ func text(files []txtar.File) string { return string(txtar.Format(&txtar.Archive
 type goldenCase struct {
 	options  translate.Options
 	show     map[string]bool
-	served   bool
+	served   string // "", "first" for the objects before their changes, or "always"
 	failures map[string]error
 	removed  []snapshot.Key
 
 	inputs, outputs []txtar.File
 	first, then     []snapshot.Change
+	delta           *config.Delta // of the changes
 }
 
 func parseCase(t *testing.T, archive *txtar.Archive) *goldenCase {
@@ -103,10 +106,10 @@ func (c *goldenCase) parseOptions(t *testing.T, text string) {
 				c.show[what] = true
 			}
 		case "served":
-			c.served = true
+			c.served = cmp.Or(value, "always")
 		case "failed":
 			listener, failure, _ := strings.Cut(value, ": ")
-			c.served, c.failures[listener] = true, errors.New(failure)
+			c.served, c.failures[listener] = "always", errors.New(failure)
 		case "allow external names":
 			c.options.AllowExternalName = true
 		case "host address":
@@ -140,6 +143,7 @@ func (c *goldenCase) run(t *testing.T) translate.View {
 	}
 	if len(c.then) > 0 {
 		result = translator.Update(s.With(c.then), keys(c.then))
+		c.delta = result.Delta
 		c.report(translator, result)
 	}
 	return translator.View()
@@ -147,7 +151,7 @@ func (c *goldenCase) run(t *testing.T) translate.View {
 
 // report plays the data plane: it serves all listeners but those that fail.
 func (c *goldenCase) report(translator *translate.Translator, result translate.Result) {
-	if !c.served {
+	if c.served == "" || c.served == "first" && c.delta != nil {
 		return
 	}
 	report := config.Report{Version: result.Delta.Version, Listeners: map[string]error{}}
@@ -169,6 +173,9 @@ func (c *goldenCase) expectations(view translate.View) []txtar.File {
 	var files []txtar.File
 	if c.show["listeners"] || c.show["routes"] || c.show["backends"] {
 		files = append(files, txtar.File{Name: "config", Data: []byte(c.config(view))})
+	}
+	if c.show["delta"] {
+		files = append(files, txtar.File{Name: "delta", Data: []byte(c.delta.String())})
 	}
 	if statuses := c.statuses(view); statuses != "" {
 		files = append(files, txtar.File{Name: "status", Data: []byte(statuses)})

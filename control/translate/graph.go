@@ -18,6 +18,7 @@ const (
 	stageRoute
 	stageUnserved
 	stageBackend
+	stageBackendObject
 	stageGrant
 )
 
@@ -30,6 +31,8 @@ func stageOf(kind snapshot.Kind) (stage, bool) {
 		return stageGateway, true
 	case snapshot.KindHTTPRoute:
 		return stageRoute, true
+	case snapshot.KindBackend:
+		return stageBackendObject, true
 	case snapshot.KindReferenceGrant:
 		return stageGrant, true
 	case snapshot.KindGRPCRoute, snapshot.KindTLSRoute, snapshot.KindTCPRoute, snapshot.KindUDPRoute,

@@ -95,16 +95,15 @@ func translateHTTPRoute(r *reader, options Options, key snapshot.Key) *route {
 	if object == nil {
 		return nil
 	}
-	rules := &ruleTranslator{r: r, options: options, route: key}
+	rules := &ruleTranslator{r: r, options: options, route: key, matched: map[string]string{}}
 	rules.translate(object.Spec.Rules)
 
 	parents := &parentTranslator{r: r, options: options, key: key, object: object, rules: rules}
 	parents.translate(object.Spec.ParentRefs)
 
-	next := &route{
-		attached: parents.attached,
-		found:    slices.Concat(parents.found, findings(key, rules.invalid), findings(key, rules.unresolved), rules.review),
-		grants:   rules.grants,
+	next := &route{attached: parents.attached, found: parents.found, grants: rules.grants}
+	if parents.ours || len(object.Spec.ParentRefs) == 0 {
+		next.found = slices.Concat(parents.found, findings(key, rules.invalid), findings(key, rules.unresolved), rules.review)
 	}
 	if len(parents.statuses) > 0 {
 		next.status.Route = &gatewayv1.RouteStatus{Parents: parents.statuses}
@@ -130,6 +129,8 @@ type parentTranslator struct {
 	object  *gatewayv1.HTTPRoute
 	rules   *ruleTranslator
 
+	// ours says that a parent is a Gateway of ours, or may become one.
+	ours        bool
 	statuses    []gatewayv1.RouteParentStatus
 	attachments []config.Attachment
 	attached    []attachedListener
@@ -150,17 +151,16 @@ func (p *parentTranslator) parent(field string, ref gatewayv1.ParentReference) {
 		p.note(diagnostic.Info, field, fmt.Sprintf("Sluice attaches routes to Gateways, not to %s", groupKind(deref(ref.Group), deref(ref.Kind))), "")
 		return
 	}
-	namespace := p.key.Namespace
-	if ref.Namespace != nil {
-		namespace = string(*ref.Namespace)
-	}
+	namespace := parentNamespace(p.object, ref)
 	gateway := p.r.binding(namespace, string(ref.Name))
 	if gateway == nil {
 		if snapshot.Get[*gatewayv1.Gateway](p.r, namespace, string(ref.Name)) == nil {
+			p.ours = true
 			p.note(diagnostic.Error, field, fmt.Sprintf("Gateway %s/%s does not exist", namespace, ref.Name), "write the namespace and name of an existing Gateway, or create it")
 		}
 		return
 	}
+	p.ours = true
 	binding := attach.Bind(p.seen(), ref, gateway, p.namespaceLabels)
 	accepted := p.accepted(binding)
 	if accepted.Status == metav1.ConditionTrue {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -28,6 +29,8 @@ type ruleTranslator struct {
 	// guard answers in place of the present rule if it would let requests
 	// through that it should keep out.
 	guard *config.Fault
+	// matched has the matches so far, and the rules where they stood first.
+	matched map[string]string
 	// invalid is why rules are dropped, unresolved which references are wrong.
 	invalid, unresolved []problem
 	review              []diagnostic.Diagnostic
@@ -37,11 +40,13 @@ type ruleTranslator struct {
 
 func (t *ruleTranslator) translate(rules []gatewayv1.HTTPRouteRule) {
 	for i := range rules {
+		field := fmt.Sprintf("spec.rules[%d]", i)
 		before := len(t.invalid)
 		t.guard = nil
-		rule := t.rule(fmt.Sprintf("spec.rules[%d]", i), &rules[i])
+		rule := t.rule(field, &rules[i])
 		if len(t.invalid) == before {
 			t.serves = true
+			t.reviewReach(field, rule.Matches)
 			t.rules = append(t.rules, rule)
 			continue
 		}
@@ -136,6 +141,29 @@ func (t *ruleTranslator) reviewRule(field string, rule *gatewayv1.HTTPRouteRule,
 		t.warn(field, "the rule has neither a backend nor a redirect, so requests are answered with 500", "add backendRefs, or a RequestRedirect filter")
 	}
 	t.reviewWeights(field+".backendRefs", translated.Backends)
+}
+
+// reviewReach finds a rule that no request reaches: of rules with the same match
+// the first takes all.
+func (t *ruleTranslator) reviewReach(field string, matches []config.Match) {
+	reached, by := false, ""
+	for _, m := range matches {
+		m.Headers, m.Query = sortedValues(m.Headers), sortedValues(m.Query)
+		if before, ok := t.matched[m.String()]; ok && before != field {
+			by = before
+			continue
+		}
+		t.matched[m.String()] = field
+		reached = true
+	}
+	if !reached {
+		t.warn(field, fmt.Sprintf("no request reaches the rule: %s has the same matches", strings.TrimPrefix(by, "spec.")), "remove one of the rules, or change its matches")
+	}
+}
+
+// sortedValues puts matches in one order: in which order they hold does not matter.
+func sortedValues(matches []config.ValueMatch) []config.ValueMatch {
+	return slices.SortedFunc(slices.Values(matches), func(a, b config.ValueMatch) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func (t *ruleTranslator) reviewWeights(field string, backends []config.BackendRef) {

@@ -195,7 +195,7 @@ func (t *Translator) binding(g *gateway) *attach.Gateway {
 			Kinds:    kindNames(l.kinds),
 			From:     l.from,
 			Selector: l.selector,
-			Served:   len(g.invalid) == 0 && len(l.invalid) == 0 && !inConflict,
+			Served:   g.bindable() && len(l.invalid) == 0 && !inConflict,
 		})
 	}
 	return binding

@@ -14,7 +14,7 @@ func (t *Translator) reviewGrants() {
 	for _, key := range t.graph.take(stageGrant) {
 		var found []diagnostic.Diagnostic
 		grant := snapshot.Get[*gatewayv1.ReferenceGrant](t.snapshot, key.Namespace, key.Name)
-		if grant != nil && t.granted[key] == 0 {
+		if grant != nil && t.granted[key] == 0 && onlyHTTPRoutes(grant) {
 			found = append(found, problem{
 				message: "nothing uses this ReferenceGrant",
 				fix:     "remove it, or correct its from and to",
@@ -22,4 +22,15 @@ func (t *Translator) reviewGrants() {
 		}
 		t.putDiagnostics(unit{stageGrant, key}, found)
 	}
+}
+
+// onlyHTTPRoutes reports whether the grant is for HTTPRoutes only. Of others
+// nothing is said, for who would use them is not served yet.
+func onlyHTTPRoutes(grant *gatewayv1.ReferenceGrant) bool {
+	for _, from := range grant.Spec.From {
+		if from.Group != gatewayv1.GroupName || from.Kind != httpRouteKind.Kind {
+			return false
+		}
+	}
+	return true
 }

@@ -98,6 +98,7 @@ func (t *Translator) Update(s *snapshot.Snapshot, changed []snapshot.Key) Result
 	t.translateRoutes()   // where routes attach, and what their rules do
 	t.translateUnserved() // what later versions will serve
 	t.translateBackends() // the endpoints behind the rules
+	t.settleBackends()    // what to say of Backend objects
 	t.reviewGrants()      // which grants nobody uses
 	t.composeDelta()      // what the data plane must be told
 	t.settleGateways()    // what to say of each Gateway, now that all is known

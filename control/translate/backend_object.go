@@ -1,0 +1,79 @@
+package translate
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/sluicegateway/sluice/api/v1alpha1"
+	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/control/diagnostic"
+	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/status"
+)
+
+func translateBackendObject(r *reader, n backendName) *config.Backend {
+	next := &config.Backend{Name: n.String(), Protocol: config.AppHTTP}
+	if object := snapshot.Get[*v1alpha1.Backend](r, n.namespace, n.name); object != nil {
+		next.Endpoints, _ = objectEndpoints(object)
+	}
+	return next
+}
+
+// objectEndpoints are the endpoints of a Backend, and what is wrong with others.
+func objectEndpoints(object *v1alpha1.Backend) ([]config.Endpoint, []problem) {
+	var next []config.Endpoint
+	var problems []problem
+	for i, e := range object.Spec.Endpoints {
+		endpoint := config.Endpoint{Ready: true, Serving: true}
+		switch {
+		case e.IP != nil:
+			ip, err := netip.ParseAddr(e.IP.Address)
+			if err != nil {
+				problems = append(problems, problem{
+					reason:  "Invalid",
+					field:   fmt.Sprintf("spec.endpoints[%d].ip.address", i),
+					message: fmt.Sprintf("%q is no IP address", e.IP.Address),
+					fix:     "write an address such as 192.0.2.1 or 2001:db8::1, or use fqdn",
+				})
+				continue
+			}
+			endpoint.Address = netip.AddrPortFrom(ip, uint16(e.IP.Port))
+		case e.FQDN != nil:
+			endpoint.Host, endpoint.Port = e.FQDN.Hostname, uint16(e.FQDN.Port)
+		case e.Unix != nil:
+			endpoint.Unix = e.Unix.Path
+		}
+		next = append(next, endpoint)
+	}
+	return next, problems
+}
+
+// settleBackends says of each Backend object whether it is accepted.
+func (t *Translator) settleBackends() {
+	for _, key := range t.graph.take(stageBackendObject) {
+		var s status.Status
+		var found []diagnostic.Diagnostic
+		if object := snapshot.Get[*v1alpha1.Backend](t.snapshot, key.Namespace, key.Name); object != nil {
+			endpoints, problems := objectEndpoints(object)
+			s.Backend = backendStatus(object, problems)
+			found = findings(key, problems)
+			if len(endpoints) == 0 {
+				found = append(found, problem{
+					field:   "spec.endpoints",
+					message: "the Backend has no endpoints, so requests to it are answered with 503",
+					fix:     "add an endpoint",
+				}.finding(key, diagnostic.Warning))
+			}
+		}
+		t.putStatus(key, s)
+		t.putDiagnostics(unit{stageBackendObject, key}, found)
+	}
+}
+
+func backendStatus(object *v1alpha1.Backend, problems []problem) *v1alpha1.BackendStatus {
+	accepted := status.True(v1alpha1.BackendConditionAccepted, "Accepted", "the Backend is valid")
+	if len(problems) > 0 {
+		accepted = failed(v1alpha1.BackendConditionAccepted, problems)
+	}
+	return &v1alpha1.BackendStatus{Conditions: status.Observed(object.Generation, accepted)}
+}

@@ -1,0 +1,118 @@
+package translate_test
+
+import (
+	"fmt"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/translate"
+)
+
+// The cost of one change must not grow with the number of routes.
+
+func BenchmarkChangedRoute(b *testing.B) {
+	benchmarkChange(b, func(i, turn int) snapshot.Object {
+		route := benchRoute(i)
+		route.Generation = int64(turn)
+		route.Spec.Hostnames = []gatewayv1.Hostname{gatewayv1.Hostname(fmt.Sprintf("t%d.example", turn))}
+		return route
+	})
+}
+
+func BenchmarkChangedEndpoint(b *testing.B) {
+	benchmarkChange(b, func(i, turn int) snapshot.Object {
+		return benchSlice(i, fmt.Sprintf("10.1.%d.%d", turn/250%250, 1+turn%250))
+	})
+}
+
+func BenchmarkAddedAndRemovedRoute(b *testing.B) {
+	benchmarkChange(b, func(i, turn int) snapshot.Object {
+		if turn%2 == 0 {
+			return nil
+		}
+		return benchRoute(-1)
+	})
+}
+
+func BenchmarkFromScratch(b *testing.B) {
+	for _, size := range []int{100, 1000, 10000} {
+		b.Run(fmt.Sprintf("routes=%d", size), func(b *testing.B) {
+			s := snapshot.New().With(benchObjects(size))
+			for b.Loop() {
+				translate.New(propertyOptions).Update(s, nil)
+			}
+		})
+	}
+}
+
+func benchmarkChange(b *testing.B, next func(i, turn int) snapshot.Object) {
+	for _, size := range []int{100, 1000, 10000} {
+		b.Run(fmt.Sprintf("routes=%d", size), func(b *testing.B) {
+			s := snapshot.New().With(benchObjects(size))
+			translator := translate.New(propertyOptions)
+			translator.Update(s, nil)
+			b.ReportAllocs()
+			turn := 0
+			for b.Loop() {
+				turn++
+				change := snapshot.Change{Key: snapshot.KeyOf(benchRoute(-1)), Object: next(turn%size, turn)}
+				if change.Object != nil {
+					change.Key = snapshot.KeyOf(change.Object)
+				}
+				s = s.With([]snapshot.Change{change})
+				translator.Update(s, []snapshot.Key{change.Key})
+			}
+		})
+	}
+}
+
+func benchObjects(size int) []snapshot.Change {
+	objects := []snapshot.Object{
+		&gatewayv1.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: "sluice"}, Spec: gatewayv1.GatewayClassSpec{ControllerName: controllerName}},
+		&gatewayv1.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "gw"}, Spec: gatewayv1.GatewaySpec{
+			GatewayClassName: "sluice",
+			Listeners:        []gatewayv1.Listener{{Name: "http", Port: 80, Protocol: gatewayv1.HTTPProtocolType}},
+		}},
+	}
+	for i := range size {
+		objects = append(objects, benchRoute(i), benchService(i), benchSlice(i, "10.0.0.1"))
+	}
+	var changes []snapshot.Change
+	for _, object := range objects {
+		changes = append(changes, snapshot.Change{Key: snapshot.KeyOf(object), Object: object})
+	}
+	return changes
+}
+
+func benchName(i int) string { return fmt.Sprintf("app-%d", i) }
+
+func benchRoute(i int) *gatewayv1.HTTPRoute {
+	r := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: benchName(i)}}
+	r.Spec.ParentRefs = []gatewayv1.ParentReference{{Name: "gw"}}
+	r.Spec.Hostnames = []gatewayv1.Hostname{gatewayv1.Hostname(benchName(i) + ".example")}
+	ref := gatewayv1.HTTPBackendRef{}
+	ref.Name, ref.Port = gatewayv1.ObjectName(benchName(max(i, 0))), new(gatewayv1.PortNumber(80))
+	r.Spec.Rules = []gatewayv1.HTTPRouteRule{{BackendRefs: []gatewayv1.HTTPBackendRef{ref}}}
+	return r
+}
+
+func benchService(i int) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: benchName(i)},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+	}
+}
+
+func benchSlice(i int, address string) *discoveryv1.EndpointSlice {
+	return &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: "default", Name: benchName(i), Labels: map[string]string{discoveryv1.LabelServiceName: benchName(i)}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Ports:       []discoveryv1.EndpointPort{{Port: new(int32(8080))}},
+		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{address}}},
+	}
+}
