@@ -135,7 +135,7 @@ func printFindings(w io.Writer, format string, s *control.State, findings []diag
 		fmt.Fprint(w, findingText(d))
 	}
 	errors, warnings := control.CountFindings(findings)
-	_, err := fmt.Fprintf(w, "%s, %s, %s\n", plural(s.Snapshot.Len(), "object"), plural(errors, "error"), plural(warnings, "warning"))
+	_, err := fmt.Fprintf(w, "%s, %s\n", plural(errors, "error"), plural(warnings, "warning"))
 	return err
 }
 

@@ -76,12 +76,8 @@ func groups(s status.Status) []group {
 			all = append(all, group{"parent " + ParentName(p.ParentRef), p.Conditions})
 		}
 		return all
-	case s.Policy != nil:
-		var all []group
-		for _, a := range s.Policy.Ancestors {
-			all = append(all, group{"ancestor " + ParentName(a.AncestorRef), a.Conditions})
-		}
-		return all
+	case s.Backend != nil:
+		return []group{{"", s.Backend.Conditions}}
 	}
 	return nil
 }

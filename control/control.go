@@ -28,7 +28,8 @@ type Update struct {
 // Source is where objects come from.
 type Source interface {
 	// Run calls update with all objects, then with each change, one call after
-	// the other, until ctx ends. A source that cannot go on returns why.
+	// the other, until ctx ends. It logs what it refuses. A source that cannot
+	// go on returns why.
 	Run(ctx context.Context, update func(Update)) error
 }
 
@@ -97,7 +98,7 @@ func (c *Control) update(u Update) {
 	c.state.Store(next)
 
 	found := append(translated.Found, served.Found...)
-	c.logFindings(before, next, found)
+	c.logFindings(next, found)
 	c.logConditions(before, next, changed, found)
 	c.logConfiguration(translated.Delta, time.Since(start))
 	if c.options.Applied != nil {

@@ -155,22 +155,33 @@ func TestTransitionTimes(t *testing.T) {
 	})
 }
 
-func TestRefusedObjectsAreToldOnce(t *testing.T) {
+func TestRefusedObjectsHurtNoOthers(t *testing.T) {
 	refused := []diagnostic.Diagnostic{{
 		Severity: diagnostic.Error, File: "a.yaml", Line: 3, Message: "spec.rules is no list", Fix: "write a list",
 	}}
-	c, log := run(t, &plane{}, script{
+	c, _ := run(t, &plane{}, script{
 		say(control.Update{Changes: set(class(), gateway(80)), Diagnostics: refused}),
 		say(control.Update{Changes: set(gateway(81)), Diagnostics: refused}),
 	})
-	if n := strings.Count(log, "spec.rules is no list"); n != 1 {
-		t.Errorf("logged %d times:\n%s", n, log)
-	}
 	if got := c.State().Diagnostics(); len(got) == 0 || got[0] != refused[0] {
 		t.Errorf("diagnostics %v", got)
 	}
+	if errors, warnings := c.State().Findings(); errors != 1 || warnings != len(c.State().Diagnostics())-1 {
+		t.Errorf("%d errors, %d warnings", errors, warnings)
+	}
 	if got := programmed(t, c.State()); got.Status != metav1.ConditionTrue {
 		t.Errorf("Programmed is %+v", got)
+	}
+}
+
+func TestFindingsAreLoggedOnce(t *testing.T) {
+	lonely := "no route is attached"
+	_, log := run(t, &plane{}, script{
+		say(control.Update{Changes: set(class(), gateway(80))}),
+		say(control.Update{Changes: set(gateway(81))}),
+	})
+	if n := strings.Count(log, lonely); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, log)
 	}
 }
 

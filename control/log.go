@@ -11,19 +11,10 @@ import (
 	"github.com/sluicegateway/sluice/control/status"
 )
 
-// logFindings logs the diagnostics that were not in force before.
-func (c *Control) logFindings(before, after *State, found []diagnostic.Diagnostic) {
-	known := make(map[diagnostic.Diagnostic]bool, len(before.refused))
-	for _, d := range before.refused {
-		known[d] = true
-	}
-	for _, d := range after.refused {
-		if !known[d] {
-			c.logFinding(d)
-		}
-	}
+// logFindings logs what the translation found. Sources log what they refuse.
+func (c *Control) logFindings(s *State, found []diagnostic.Diagnostic) {
 	for _, d := range found {
-		c.logFinding(after.locate(d))
+		c.logFinding(s.Locate(d))
 	}
 }
 
