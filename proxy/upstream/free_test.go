@@ -52,7 +52,7 @@ func BenchmarkPick(b *testing.B) {
 	}
 }
 
-// What arrives just before a connection is taken, the loop has not heard of.
+// What has arrived when a connection is taken counts, told of or not.
 func TestPoolLooksBeforeItReuses(t *testing.T) {
 	for name, happen := range map[string]func([]byte) (int, error){
 		"a byte":       func([]byte) (int, error) { return 1, nil },

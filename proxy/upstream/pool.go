@@ -161,9 +161,8 @@ func (p *Pool) Drain() {
 // Idle is the number of idle connections.
 func (p *Pool) Idle() int { return p.all.len }
 
-// takeIdle takes the youngest sound connection. Notify tells only what the loop
-// has seen; the probe also sees what arrived since, and so catches both a byte
-// out of turn and most closes that would otherwise cross with the request.
+// takeIdle takes the youngest sound connection. Notify speaks up only when this
+// handler waits; the probe hears now what the loop already has.
 func (p *Pool) takeIdle(e *Endpoint) *Conn {
 	list := p.idle[e]
 	for list != nil && list.youngest != nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy/loop"
@@ -18,37 +19,73 @@ import (
 // engine is an implementation of loops over the sockets of the host.
 type engine struct {
 	name string
-	make func(t *testing.T) loop.Loop
+	make func() (loop.Loop, error)
 }
 
 var engines = []engine{{
 	name: "portable",
-	make: func(*testing.T) loop.Loop { return portable.New(1, portable.Options{})[0] },
+	make: func() (loop.Loop, error) { return portable.New(1, portable.Options{})[0], nil },
 }}
 
 // onEachEngine runs a test over real sockets on 127.0.0.1.
 func onEachEngine(t *testing.T, test func(t *testing.T, w *world)) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			w := &world{t: t, loop: e.make(t)}
-			w.backends = upstream.NewBackends(upstream.Options{
-				Workers: 1, Resolver: upstream.NewSystemResolver(), Log: slog.New(slog.DiscardHandler),
+			e.run(t, func(w *world) { test(t, w) })
+		})
+	}
+}
+
+func (e engine) run(t testing.TB, test func(w *world)) {
+	l, err := e.make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, loop: l}
+	w.backends = upstream.NewBackends(upstream.Options{
+		Workers: 1, Resolver: upstream.NewSystemResolver(), Log: slog.New(slog.DiscardHandler),
+	})
+	w.pool = w.backends.NewPool(w.loop)
+	var running sync.WaitGroup
+	running.Go(func() { w.loop.Run() })
+	defer func() {
+		w.backends.Close()
+		w.loop.Stop()
+		running.Wait()
+	}()
+	test(w)
+}
+
+// BenchmarkReuse is Pick, Get and Put of a warm connection, with what the
+// engine does for them.
+func BenchmarkReuse(b *testing.B) {
+	for _, e := range engines {
+		b.Run(e.name, func(b *testing.B) {
+			e.run(b, func(w *world) {
+				l, _ := listen(b, "tcp", "127.0.0.1:0")
+				backend := w.set("web", endpoint(l.Addr().String()))
+				var c *upstream.Conn
+				var err error
+				b.ReportAllocs()
+				w.do(func() {
+					for b.Loop() && err == nil {
+						var e *upstream.Endpoint
+						e, _ = w.pool.Pick(backend, nil)
+						if c, _, err = w.pool.Get(e, time.Time{}); err == nil {
+							w.pool.Put(c)
+						}
+					}
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
 			})
-			w.pool = w.backends.NewPool(w.loop)
-			var running sync.WaitGroup
-			running.Go(func() { w.loop.Run() })
-			defer func() {
-				w.backends.Close()
-				w.loop.Stop()
-				running.Wait()
-			}()
-			test(t, w)
 		})
 	}
 }
 
 // listen accepts connections on a channel until the test ends.
-func listen(t *testing.T, network, address string) (net.Listener, <-chan net.Conn) {
+func listen(t testing.TB, network, address string) (net.Listener, <-chan net.Conn) {
 	t.Helper()
 	l, err := net.Listen(network, address)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 
 // world is a loop with a pool in a network in memory and in fake time.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	net      *slowNetwork
 	loop     loop.Loop
 	resolver *scriptedResolver
