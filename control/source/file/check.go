@@ -1,9 +1,11 @@
 package file
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -71,6 +73,9 @@ func (c *checker) check(doc document) (result verdict) {
 		result.Findings = append(result.Findings, *mistake)
 		result.Obscure = true
 	}
+	slices.SortStableFunc(result.Findings, func(a, b diagnostic.Diagnostic) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 	return result
 }
 
@@ -130,7 +135,7 @@ func (c *checker) checkObject(fields map[string]any, at place, refused bool) {
 		return
 	}
 	if key.Name == "" {
-		at.key = key
+		at.key = snapshot.Key{Kind: key.Kind}
 		at.obscure("metadata.name is required: objects in files are told apart by their names", "add metadata.name")
 		return
 	}

@@ -29,9 +29,9 @@ func (t *trial) core(fields map[string]any) {
 			suggestVersion(t.kind))
 		return
 	}
-	meta, ok := t.metadata(fields)
+	t.cleanMetadata(fields)
 	object := t.kind.New()
-	if !t.shape(fields, reflect.TypeOf(object), nil) || !ok {
+	if !t.shape(fields, reflect.TypeOf(object), nil) {
 		return
 	}
 	if err := remarshal(fields, object); err != nil {
@@ -39,7 +39,7 @@ func (t *trial) core(fields map[string]any) {
 		return
 	}
 	t.kind.Core.fill(object)
-	t.validateMetadata(meta, t.kind.Core.name)
+	t.validateMetadata(fields, t.kind.Core.name)
 	t.refuseAll(t.kind.Core.rules(object))
 	t.replace(fields, object)
 }

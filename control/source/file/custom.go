@@ -2,6 +2,7 @@ package file
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 
@@ -25,17 +27,17 @@ func (t *trial) custom(fields map[string]any, definition *definition) {
 	if !ok {
 		return
 	}
-	meta, ok := t.metadata(fields)
-	if !ok {
-		return
-	}
+	t.cleanMetadata(fields)
+	shapely := t.shape(fields["metadata"], reflect.TypeFor[metav1.ObjectMeta](), field.NewPath("metadata"))
 	t.prune(fields, written.structural)
 	defaulting.PruneNonNullableNullsWithoutDefaults(fields, written.structural)
 	defaulting.Default(fields, written.structural)
 	delete(fields, "status") // a subresource: only Sluice writes it
 
-	t.validateMetadata(meta, apivalidation.NameIsDNSSubdomain)
-	t.validate(fields, written)
+	if shapely {
+		t.validateMetadata(fields, apivalidation.NameIsDNSSubdomain)
+	}
+	t.validate(fields, written, shapely)
 	t.convert(fields, definition)
 }
 
@@ -64,11 +66,13 @@ func (t *trial) prune(fields map[string]any, schema *structuralschema.Structural
 	}
 }
 
-func (t *trial) validate(fields map[string]any, v *version) {
+// validate holds an object to a version's schema, and to its CEL rules unless they
+// cannot be evaluated.
+func (t *trial) validate(fields map[string]any, v *version, evaluate bool) {
 	errs := validation.ValidateCustomResource(nil, fields, v.schema)
 	errs = append(errs, objectmeta.Validate(background, nil, fields, v.structural, false)...)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, v.structural, fields)...)
-	if rules := v.rules(); rules != nil && !blocksRules(errs) {
+	if rules := v.rules(); rules != nil && evaluate && !blocksRules(errs) {
 		found, _ := rules.Validate(background, nil, v.structural, fields, nil, celconfig.RuntimeCELCostBudget)
 		errs = append(errs, found...)
 	}

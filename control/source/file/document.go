@@ -56,12 +56,12 @@ func isSeparator(line []byte) bool {
 	return found && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
 }
 
-// isPrologue is true of lines that may stand in front of the document that they
-// belong to: blank lines, comments, directives, and a separator of their own.
+// isPrologue is true of lines that stand in front of the separator of the document
+// that they belong to: blank lines, comments and directives.
 func isPrologue(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSpace(line)
-		if len(line) > 0 && line[0] != '#' && line[0] != '%' && !bytes.Equal(line, []byte("---")) {
+		if len(line) > 0 && line[0] != '#' && line[0] != '%' {
 			return false
 		}
 	}

@@ -27,10 +27,10 @@ func fixFor(err *field.Error, node *yaml.Node) string {
 		}
 	case err.Type != field.ErrorTypeInvalid:
 		return ""
+	case strings.Contains(err.Detail, "RFC 1123") || strings.Contains(err.Detail, "DNS-1035"):
+		return fixName(value, err.Field)
 	case isHostnameField(err.Field):
 		return fixHostname(value)
-	case err.Field == "metadata.name" || err.Field == "metadata.namespace":
-		return fixName(value)
 	}
 	return fixRule(err.Detail)
 }
@@ -95,12 +95,15 @@ func isHostname(value string) bool {
 	return len(validation.IsDNS1123Subdomain(strings.TrimPrefix(value, "*."))) == 0
 }
 
-func fixName(value string) string {
+func fixName(value, path string) string {
 	lower := strings.ToLower(strings.ReplaceAll(value, "_", "-"))
-	if lower != value && len(validation.IsDNS1123Subdomain(lower)) == 0 {
+	switch {
+	case lower == value || len(validation.IsDNS1123Subdomain(lower)) > 0:
+		return ""
+	case strings.HasPrefix(path, "metadata."):
 		return fmt.Sprintf("write %q, also where others refer to it", lower)
 	}
-	return ""
+	return "write " + quote(lower)
 }
 
 // ruleFixes say what to do about rules of the Gateway API whose message alone leaves
@@ -126,6 +129,9 @@ var ruleFixes = []struct{ message, fix string }{
 	{"exactly one of ip, fqdn and unix must be set", "make an endpoint of each"},
 	{"backendRequest timeout cannot be longer than request timeout", "raise request or lower backendRequest"},
 	{"when type one of ['Exact', 'PathPrefix']", "write the path in its plain form; or use type RegularExpression"},
+	{"([0-9]{1,5}(h|m|s|ms)){1,4}", `write whole numbers of h, m, s and ms, such as "1s500ms"`},
+	{`[a-z0-9]([-a-z0-9]*[a-z0-9])?`, `use lower-case letters, digits, "-" and "."`},
+	{`'^/[^\x00]+$'`, "write an absolute path"},
 }
 
 // missingFilter and strayFilter match the rules that tie a filter's type to its field.

@@ -20,13 +20,16 @@ func describe(err *field.Error) string {
 	case field.ErrorTypeRequired:
 		return orElse(detail, "is required")
 	case field.ErrorTypeDuplicate:
-		return fmt.Sprintf("%v is there twice; it must be unique", scalarText(err.BadValue))
+		return string(mustMarshal(err.BadValue)) + " is there twice; it must be unique"
 	case field.ErrorTypeNotSupported:
 		return strings.TrimSpace(fmt.Sprintf("%s is not supported; %s", scalarText(err.BadValue), detail))
 	case field.ErrorTypeTypeInvalid:
 		return describeType(detail)
 	case field.ErrorTypeTooMany, field.ErrorTypeTooFew, field.ErrorTypeTooLong, field.ErrorTypeForbidden:
 		return orElse(detail, strings.ToLower(err.Type.String()))
+	}
+	if _, rule, failed := strings.Cut(detail, " evaluating rule: "); failed {
+		return rule
 	}
 	if isHostnameField(err.Field) && strings.HasPrefix(detail, "should match") {
 		detail = "is no valid hostname"

@@ -11,7 +11,7 @@ import (
 // nearest is the name among the known ones that was probably meant; empty if none
 // is near. It is the same one whatever their order.
 func nearest(name string, known iter.Seq[string]) string {
-	best, bestDistance := "", len(name)/3+2
+	best, bestDistance := "", len(name)/3+1
 	for candidate := range known {
 		d := distance(strings.ToLower(name), strings.ToLower(candidate))
 		if d < bestDistance || d == bestDistance && best != "" && candidate < best {

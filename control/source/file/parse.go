@@ -41,7 +41,7 @@ func parseYAML(text []byte) ([]*yaml.Node, *diagnostic.Diagnostic) {
 		case errors.Is(err, io.EOF):
 			return roots, nil
 		case err != nil:
-			return roots, yamlError(err)
+			return roots, yamlError(err, text)
 		}
 		if content := root.Content[0]; content.ShortTag() != "!!null" {
 			roots = append(roots, content)
@@ -52,7 +52,7 @@ func parseYAML(text []byte) ([]*yaml.Node, *diagnostic.Diagnostic) {
 // yamlLine finds the line in the text of a YAML parser's error, its only carrier.
 var yamlLine = regexp.MustCompile(`^line (\d+): `)
 
-func yamlError(err error) *diagnostic.Diagnostic {
+func yamlError(err error, doc []byte) *diagnostic.Diagnostic {
 	found := &diagnostic.Diagnostic{
 		Severity: diagnostic.Error, Line: 1, Column: 1,
 		Fix: "mend the YAML; until then nothing in this document is read",
@@ -63,8 +63,17 @@ func yamlError(err error) *diagnostic.Diagnostic {
 		text = text[len(match[0]):]
 	}
 	found.Message = "not valid YAML: " + text
-	if strings.Contains(text, "cannot start any token") && strings.Contains(text, "'\\t'") {
+	if indentsWithTab(doc, found.Line) {
 		found.Fix = "indent with spaces: YAML allows no tabs"
 	}
 	return found
+}
+
+func indentsWithTab(doc []byte, line int) bool {
+	for text := range bytes.Lines(doc) {
+		if line--; line == 0 {
+			return bytes.HasPrefix(bytes.TrimLeft(text, " "), []byte("\t"))
+		}
+	}
+	return false
 }

@@ -91,6 +91,8 @@ func resolve(path string) (string, error) {
 func (l *listing) resolved(path string, info fs.FileInfo) {
 	real, err := resolve(path)
 	switch {
+	case !info.IsDir() && !info.Mode().IsRegular():
+		l.file(path, path, info) // the links to a pipe of the shell lead nowhere
 	case err != nil:
 		l.fail(path, err)
 	case info.IsDir():

@@ -41,8 +41,6 @@ func (t *trial) shape(value any, want reflect.Type, path *field.Path) bool {
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
-func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
-
 func (t *trial) mismatch(value any, want string, path *field.Path) bool {
 	_, node, _ := find(t.node, path.String())
 	t.refuse(path.String(), fmt.Sprintf("must be %s, not %s", want, aKind(value)), fixType(want, node))

@@ -49,27 +49,19 @@ func (t *trial) refuseField(path, fix string) {
 	})
 }
 
-// metadata judges and cleans an object's metadata, and returns what it says; false
-// if it cannot be read.
-func (t *trial) metadata(fields map[string]any) (*metav1.ObjectMeta, bool) {
-	path := field.NewPath("metadata")
-	raw, _ := fields["metadata"].(map[string]any)
+// cleanMetadata removes what only an API server sets, and sets the namespace. An
+// object that has a name has metadata.
+func (t *trial) cleanMetadata(fields map[string]any) {
+	metadata := fields["metadata"].(map[string]any)
 	for _, name := range serverFields {
-		delete(raw, name)
+		delete(metadata, name)
 	}
-	if !t.shape(raw, typeOf[metav1.ObjectMeta](), path) {
-		return nil, false
+	if _, isText := metadata["namespace"].(string); isText || metadata["namespace"] == nil {
+		delete(metadata, "namespace")
+		if t.kind.Namespaced {
+			metadata["namespace"] = t.key.Namespace
+		}
 	}
-	delete(raw, "namespace")
-	if t.kind.Namespaced {
-		raw["namespace"] = t.key.Namespace
-	}
-	var meta metav1.ObjectMeta
-	if err := remarshal(raw, &meta); err != nil {
-		t.refuse("metadata", err.Error(), "")
-		return nil, false
-	}
-	return &meta, true
 }
 
 // serverFields are the fields of metadata that an API server sets and no one else.
@@ -79,8 +71,15 @@ var serverFields = []string{
 	"deletionTimestamp", "deletionGracePeriodSeconds",
 }
 
-func (t *trial) validateMetadata(meta *metav1.ObjectMeta, name apivalidation.ValidateNameFunc) {
-	t.refuseAll(apivalidation.ValidateObjectMeta(meta, t.kind.Namespaced, name, field.NewPath("metadata")))
+// validateMetadata holds metadata of the right shape to its rules.
+func (t *trial) validateMetadata(fields map[string]any, name apivalidation.ValidateNameFunc) {
+	path := field.NewPath("metadata")
+	var meta metav1.ObjectMeta
+	if err := remarshal(fields["metadata"], &meta); err != nil {
+		t.refuse(path.String(), "cannot be decoded: "+err.Error(), "")
+		return
+	}
+	t.refuseAll(apivalidation.ValidateObjectMeta(&meta, t.kind.Namespaced, name, path))
 }
 
 // plain is the text of an unquoted scalar.
