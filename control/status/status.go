@@ -4,6 +4,7 @@ package status
 
 import (
 	"reflect"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -50,7 +51,7 @@ const maxMessage = 32768
 
 func condition[T, R ~string](conditionType T, status metav1.ConditionStatus, reason R, message string) metav1.Condition {
 	if len(message) > maxMessage {
-		message = message[:maxMessage]
+		message = strings.ToValidUTF8(message[:maxMessage], "")
 	}
 	return metav1.Condition{Type: string(conditionType), Status: status, Reason: string(reason), Message: message}
 }

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,7 +41,7 @@ func (t *ruleTranslator) weighted(field string, ref *gatewayv1.HTTPBackendRef, m
 	name, unresolved := t.resolve(field, ref.BackendObjectReference)
 	if unresolved != nil {
 		t.unresolved = append(t.unresolved, *unresolved)
-		next.Fault = &config.Fault{Status: http.StatusInternalServerError, Reason: unresolved.message}
+		next.Fault = fault(unresolved.message)
 		return next
 	}
 	t.backends = append(t.backends, name)

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 // cannot be served must not be skipped: the fault answers in its place.
 func (t *ruleTranslator) filters(field string, filters []gatewayv1.HTTPRouteFilter, matches []gatewayv1.HTTPRouteMatch) (config.Filters, *config.Fault) {
 	var next config.Filters
-	var fault *config.Fault
+	var failed *config.Fault
 	for i := range filters {
 		f, filter := fmt.Sprintf("%s.filters[%d]", field, i), &filters[i]
 		if t.repeated(f, filter.Type, filters[:i]) {
@@ -35,7 +34,7 @@ func (t *ruleTranslator) filters(field string, filters []gatewayv1.HTTPRouteFilt
 		case gatewayv1.HTTPRouteFilterCORS:
 			next.CORS = cors(filter.CORS)
 		case gatewayv1.HTTPRouteFilterExtensionRef:
-			fault = t.extension(f+".extensionRef", filter.ExtensionRef)
+			failed = t.extension(f+".extensionRef", filter.ExtensionRef)
 		case gatewayv1.HTTPRouteFilterExternalAuth:
 			t.externalAuth(f + ".type")
 		default:
@@ -45,7 +44,7 @@ func (t *ruleTranslator) filters(field string, filters []gatewayv1.HTTPRouteFilt
 	if next.Redirect != nil && next.Rewrite != nil {
 		t.reject(gatewayv1.RouteReasonIncompatibleFilters, field+".filters", "RequestRedirect and URLRewrite cannot be combined", "remove one of them")
 	}
-	return next, fault
+	return next, failed
 }
 
 // repeated rejects a filter that may stand only once and is there already.
@@ -75,6 +74,9 @@ func headers(list []gatewayv1.HTTPHeader) []config.Header {
 	return next
 }
 
+// defaultRedirect is the status that the API sets where statusCode is not set.
+const defaultRedirect = 302
+
 func (t *ruleTranslator) redirect(field string, filter *gatewayv1.HTTPRequestRedirectFilter, matches []gatewayv1.HTTPRouteMatch) *config.Redirect {
 	if filter == nil {
 		return nil
@@ -84,7 +86,7 @@ func (t *ruleTranslator) redirect(field string, filter *gatewayv1.HTTPRequestRed
 		Hostname: string(deref(filter.Hostname)),
 		Port:     uint16(deref(filter.Port)),
 		Path:     t.pathModifier(field+".path", filter.Path, matches),
-		Status:   http.StatusFound,
+		Status:   defaultRedirect,
 	}
 	if next.Scheme != "" && next.Scheme != "http" && next.Scheme != "https" {
 		t.unknown(field+".scheme", "scheme", next.Scheme)
@@ -93,7 +95,7 @@ func (t *ruleTranslator) redirect(field string, filter *gatewayv1.HTTPRequestRed
 		next.Status = *filter.StatusCode
 	}
 	switch next.Status {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case 301, 302, 303, 307, 308:
 	default:
 		t.reject(gatewayv1.RouteReasonUnsupportedValue, field+".statusCode", fmt.Sprintf("%d is no status of a redirect", next.Status), "write 301, 302, 303, 307 or 308")
 	}
@@ -201,7 +203,7 @@ func (t *ruleTranslator) extension(field string, ref *gatewayv1.LocalObjectRefer
 		fix:     "remove the filter; until then requests are answered with 500",
 	}
 	t.unresolved = append(t.unresolved, p)
-	return &config.Fault{Status: http.StatusInternalServerError, Reason: p.message}
+	return fault(p.message)
 }
 
 // externalAuth rejects the rule, and leaves a fault in its place: without the
@@ -209,5 +211,8 @@ func (t *ruleTranslator) extension(field string, ref *gatewayv1.LocalObjectRefer
 func (t *ruleTranslator) externalAuth(field string) {
 	const message = "filter ExternalAuth is valid; this version of Sluice does not serve it yet"
 	t.reject(gatewayv1.RouteReasonUnsupportedValue, field, message, "remove the filter, or the rule; until then requests are answered with 500")
-	t.guard = &config.Fault{Status: http.StatusInternalServerError, Reason: message}
+	t.guard = fault(message)
 }
+
+// fault is the answer that the API wants in place of what cannot be served.
+func fault(reason string) *config.Fault { return &config.Fault{Status: 500, Reason: reason} }

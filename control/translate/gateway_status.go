@@ -159,6 +159,9 @@ func listenerResolvedRefs(l *listener) metav1.Condition {
 	if len(l.unresolved) > 0 {
 		return failed(gatewayv1.ListenerConditionResolvedRefs, l.unresolved)
 	}
+	if l.spec.TLS != nil {
+		return status.Unknown(gatewayv1.ListenerConditionResolvedRefs, gatewayv1.ListenerReasonPending, "this version of Sluice does not read certificates yet")
+	}
 	return status.True(gatewayv1.ListenerConditionResolvedRefs, gatewayv1.ListenerReasonResolvedRefs, "all references are resolved")
 }
 

@@ -76,7 +76,9 @@ func (t *Translator) countAttached(before, after []attachedListener) {
 		return
 	}
 	for _, l := range before {
-		t.attached[l.name]--
+		if t.attached[l.name]--; t.attached[l.name] == 0 {
+			delete(t.attached, l.name)
+		}
 		t.work.unsettled[l.gateway] = struct{}{}
 	}
 	for _, l := range after {

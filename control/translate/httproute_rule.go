@@ -41,7 +41,7 @@ type ruleTranslator struct {
 func (t *ruleTranslator) translate(rules []gatewayv1.HTTPRouteRule) {
 	for i := range rules {
 		field := fmt.Sprintf("spec.rules[%d]", i)
-		before := len(t.invalid)
+		before, backends := len(t.invalid), len(t.backends)
 		t.guard = nil
 		rule := t.rule(field, &rules[i])
 		if len(t.invalid) == before {
@@ -51,6 +51,7 @@ func (t *ruleTranslator) translate(rules []gatewayv1.HTTPRouteRule) {
 			continue
 		}
 		t.dropped = append(t.dropped, strconv.Itoa(i))
+		t.backends = t.backends[:backends]
 		if t.guard != nil {
 			// A rule that guards must not give way to one that does not.
 			t.rules = append(t.rules, config.Rule{Name: rule.Name, Matches: rule.Matches, Fault: t.guard})

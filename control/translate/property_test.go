@@ -27,7 +27,7 @@ func TestIncrementalEqualsFromScratch(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			f := newFollower()
-			w := world{rand.New(rand.NewPCG(seed, seed))}
+			w := world{newRandom(seed)}
 			for step := range 60 {
 				var changes []snapshot.Change
 				for range 1 + w.IntN(4) {
@@ -41,6 +41,8 @@ func TestIncrementalEqualsFromScratch(t *testing.T) {
 		})
 	}
 }
+
+func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, seed)) }
 
 // follower keeps what it is told of one incremental translation.
 type follower struct {

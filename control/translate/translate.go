@@ -110,8 +110,8 @@ func (t *Translator) Update(s *snapshot.Snapshot, changed []snapshot.Key) Result
 // Programmed as far as it says so. The result has no change of the configuration.
 func (t *Translator) Served(report config.Report) Result {
 	t.work = newWork(t.view)
+	t.work.delta = &config.Delta{Version: t.view.version}
 	t.takeReport(report)
-	t.composeDelta()
 	t.settleGateways()
 	return t.finish()
 }

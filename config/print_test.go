@@ -1,0 +1,103 @@
+package config_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicegateway/sluice/config"
+)
+
+// whole has every field that prints.
+func whole() *config.Delta {
+	return &config.Delta{
+		Version: 7,
+		Reset:   true,
+		Listeners: []*config.Listener{{
+			Name: "default/gw/http", Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")},
+			Port: 80, Protocol: config.ProtocolHTTP, Hostname: "*.shop.example",
+		}},
+		Routes: []*config.Route{{
+			Name:        "httproute/default/shop",
+			Created:     time.Unix(0, 0),
+			Attachments: []config.Attachment{{Listener: "default/gw/http", Hostnames: []string{"", "a.shop.example"}}},
+			Rules: []config.Rule{{
+				Name: "all",
+				Matches: []config.Match{{
+					Path: config.PathMatch{Type: config.PathExact, Value: "/a"}, Method: "GET",
+					Headers: []config.ValueMatch{{Name: "env", Value: "canary"}}, Query: []config.ValueMatch{{Name: "q", Regex: true, Value: "^a b"}},
+				}},
+				Filters: config.Filters{
+					RequestHeaders:  &config.HeaderModifier{Set: []config.Header{{Name: "X-A", Value: "a b"}}, Add: []config.Header{{Name: "X-B", Value: "b"}}, Remove: []string{"X-C"}},
+					ResponseHeaders: &config.HeaderModifier{Remove: []string{"Server"}},
+					Rewrite:         &config.Rewrite{Hostname: "b.example", Path: &config.PathModifier{Prefix: true}},
+					Mirrors:         []config.Mirror{{Backend: "service/default/web:80", Numerator: 1, Denominator: 10}},
+					CORS:            &config.CORS{AllowOrigins: []string{"*"}, AllowMethods: []string{"GET"}, AllowHeaders: []string{"X-A"}, ExposeHeaders: []string{"X-B"}, AllowCredentials: true, MaxAge: time.Minute},
+				},
+				Timeouts: config.Timeouts{Request: time.Second, BackendRequest: time.Millisecond},
+				Retry:    &config.Retry{Codes: []int{500, 503}, Attempts: 2, Backoff: time.Millisecond},
+				Backends: []config.BackendRef{
+					{Backend: "service/default/web:80", Weight: 3, Filters: config.Filters{Redirect: &config.Redirect{Status: 302, Scheme: "https", Hostname: "c.example", Port: 8443, Path: &config.PathModifier{Full: "/new"}}}},
+					{Weight: 0, Fault: &config.Fault{Status: 500, Reason: "Service default/none does not exist"}},
+				},
+			}, {
+				Matches: []config.Match{{Path: config.PathMatch{Type: config.PathPrefix, Value: "/"}}},
+				Fault:   &config.Fault{Status: 500, Reason: "no such filter"},
+			}},
+		}},
+		Backends: []*config.Backend{{
+			Name: "service/default/web:80", Protocol: config.AppWebSocket,
+			Endpoints: []config.Endpoint{
+				{Address: netip.MustParseAddrPort("10.0.0.1:8080"), Ready: true, Serving: true},
+				{Address: netip.MustParseAddrPort("[::1]:8080"), Serving: true, Terminating: true},
+				{Host: "api.example", Port: 80},
+				{Unix: "/run/api.sock", Ready: true},
+			},
+		}},
+		Removed: []config.Ref{{Kind: config.KindRoute, Name: "httproute/default/old"}},
+	}
+}
+
+const printed = `listener default/gw/http port=80 protocol=HTTP hostname=*.shop.example addresses=127.0.0.1,::1
+route httproute/default/shop created=1970-01-01T00:00:00Z
+  at default/gw/http hostnames=*,a.shop.example
+  rule 0 all
+    match Exact /a method=GET header:env="canary" query:q~"^a b"
+    cors origins=* methods=GET headers=X-A expose=X-B credentials maxAge=1m0s
+    request headers set X-A="a b" add X-B=b remove X-C
+    response headers remove Server
+    rewrite hostname=b.example prefix=""
+    mirror service/default/web:80 1/10
+    timeouts request=1s backendRequest=1ms
+    retry attempts=2 codes=500,503 backoff=1ms
+    to service/default/web:80 weight=3
+      redirect 302 scheme=https hostname=c.example port=8443 path="/new"
+    to weight=0
+      fault 500 Service default/none does not exist
+  rule 1
+    match PathPrefix /
+    fault 500 no such filter
+backend service/default/web:80 ws
+  10.0.0.1:8080 ready serving
+  [::1]:8080 serving terminating
+  api.example:80
+  /run/api.sock ready
+removed route httproute/default/old
+`
+
+func TestPrint(t *testing.T) {
+	if diff := cmp.Diff(printed, whole().String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestEmpty(t *testing.T) {
+	if d := (&config.Delta{Version: 3}); !d.Empty() {
+		t.Error("a delta without changes is not empty")
+	}
+	if d := (&config.Delta{Reset: true}); d.Empty() {
+		t.Error("a reset is empty, although it removes all")
+	}
+}

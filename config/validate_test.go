@@ -1,0 +1,76 @@
+package config_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/sluicegateway/sluice/config"
+)
+
+func TestValidateAcceptsWhatIsValid(t *testing.T) {
+	if err := whole().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Each case breaks one thing of a valid configuration.
+func TestValidateFinds(t *testing.T) {
+	rule := func(d *config.Delta) *config.Rule { return &d.Routes[0].Rules[0] }
+	tests := []struct {
+		want string
+		do   func(d *config.Delta)
+	}{
+		{"has no name", func(d *config.Delta) { d.Backends[0].Name = "" }},
+		{"stands twice", func(d *config.Delta) { d.Listeners = append(d.Listeners, d.Listeners[0]) }},
+		{"has no port", func(d *config.Delta) { d.Listeners[0].Port = 0 }},
+		{`protocol "TCP"`, func(d *config.Delta) { d.Listeners[0].Protocol = "TCP" }},
+		{"not in lower case", func(d *config.Delta) { d.Listeners[0].Hostname = "Shop.example" }},
+		{"wildcard elsewhere", func(d *config.Delta) { d.Routes[0].Attachments[0].Hostnames = []string{"a.*.example"} }},
+		{`protocol "grpc"`, func(d *config.Delta) { d.Backends[0].Protocol = "grpc" }},
+		{"has 2 of address, host and unix", func(d *config.Delta) { d.Backends[0].Endpoints[0].Unix = "/a" }},
+		{"endpoint 2 has no port", func(d *config.Delta) { d.Backends[0].Endpoints[2].Port = 0 }},
+		{"endpoint 0 has no port", func(d *config.Delta) {
+			d.Backends[0].Endpoints[0].Address = netip.MustParseAddrPort("10.0.0.1:0")
+		}},
+		{"attached to no listener", func(d *config.Delta) { d.Routes[0].Attachments = nil }},
+		{"has no hostname", func(d *config.Delta) { d.Routes[0].Attachments[0].Hostnames = nil }},
+		{`listener "none", which does not exist`, func(d *config.Delta) { d.Routes[0].Attachments[0].Listener = "none" }},
+		{`backend "none", which does not exist`, func(d *config.Delta) { rule(d).Backends[0].Backend = "none" }},
+		{"has no match", func(d *config.Delta) { rule(d).Matches = nil }},
+		{"does not begin with /", func(d *config.Delta) { rule(d).Matches[0].Path.Value = "a" }},
+		{`path match "Glob"`, func(d *config.Delta) { rule(d).Matches[0].Path.Type = "Glob" }},
+		{"missing closing )", func(d *config.Delta) { rule(d).Matches[0].Query[0].Value = "(" }},
+		{`header "Env" is not in lower case`, func(d *config.Delta) { rule(d).Matches[0].Headers[0].Name = "Env" }},
+		{"matched twice", func(d *config.Delta) {
+			rule(d).Matches[0].Headers = append(rule(d).Matches[0].Headers, rule(d).Matches[0].Headers[0])
+		}},
+		{"a redirect and a rewrite", func(d *config.Delta) { rule(d).Filters.Redirect = &config.Redirect{Status: 302} }},
+		{"redirect has the status 305", func(d *config.Delta) { rule(d).Backends[0].Filters.Redirect.Status = 305 }},
+		{"mirrors 2/1", func(d *config.Delta) {
+			rule(d).Filters.Mirrors[0].Numerator, rule(d).Filters.Mirrors[0].Denominator = 2, 1
+		}},
+		{"negative timeout", func(d *config.Delta) { rule(d).Timeouts.Request = -1 }},
+		{"negative number of attempts", func(d *config.Delta) { rule(d).Retry.Attempts = -1 }},
+		{"has the weight -1", func(d *config.Delta) { rule(d).Backends[0].Weight = -1 }},
+		{"no error", func(d *config.Delta) { d.Routes[0].Rules[1].Fault.Status = 200 }},
+	}
+	for _, test := range tests {
+		t.Run(test.want, func(t *testing.T) {
+			d := whole()
+			test.do(d)
+			if err := d.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want one with %q", err, test.want)
+			}
+		})
+	}
+}
+
+// A delta without Reset may refer to what it does not have.
+func TestValidateOfAChange(t *testing.T) {
+	d := whole()
+	d.Reset, d.Listeners, d.Backends = false, nil, nil
+	if err := d.Validate(); err != nil {
+		t.Error(err)
+	}
+}
