@@ -9,12 +9,10 @@ SLUICE := build/sluice
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## serve examples/quickstart with demo backends on 127.0.0.1; Ctrl-C ends it
+run: build ## serve examples/quickstart with demo backends on 127.0.0.1; Ctrl-C ends both
 	@trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT; \
-	$(SLUICE) echo --listen 127.0.0.1:9001 & \
-	$(SLUICE) echo --listen 127.0.0.1:9002 & \
-	$(SLUICE) echo --listen 127.0.0.1:9003 & \
-	$(SLUICE) run examples/quickstart & \
+	$(SLUICE) echo --listen shop-stable=127.0.0.1:9001 --listen shop-canary=127.0.0.1:9002 --listen prices=127.0.0.1:9003 & \
+	$(SLUICE) run --summary examples/quickstart & \
 	wait $$!
 
 build: ## build build/sluice

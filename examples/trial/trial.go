@@ -137,9 +137,9 @@ func (tr *Trial) written(text string) string {
 	})
 }
 
-// Run runs a command line with bash and returns what it printed, on standard
+// Shell runs a command line with bash and returns what it printed, on standard
 // output and error, and its exit code.
-func (tr *Trial) Run(command string) (output string, code int) {
+func (tr *Trial) Shell(command string) (output string, code int) {
 	tr.t.Helper()
 	ctx, cancel := context.WithTimeout(tr.t.Context(), patience)
 	defer cancel()
