@@ -35,7 +35,7 @@ type Conn struct {
 	writer    *coroutine // waits to write
 	readBy    tick
 	writeBy   tick
-	readTurn  uint64 // the turn of the last read
+	readTurn  uint64 // the turn in which it was last read
 	notify    func(error)
 	notifyDue timer // notify's deadline
 	onAbort   func()
@@ -78,7 +78,7 @@ func (c *Conn) wakeReader() {
 	switch {
 	case c.reader != nil:
 		c.reader.resume(nil)
-	case c.notify != nil && (c.readTurn < c.loop.swept || c.peek()):
+	case c.notify != nil && (c.readTurn != c.loop.turn || c.peek()):
 		c.callNotify(nil)
 	}
 }

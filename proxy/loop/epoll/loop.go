@@ -67,7 +67,6 @@ type Loop struct {
 	clock  clock
 	now    time.Time // when the present turn began
 	turn   uint64    // its number
-	swept  uint64    // the last turn, before this one, that took all events there were
 	ending bool
 
 	// notifiable are connections whose Notify need not wait for an event.
@@ -114,9 +113,6 @@ func (l *Loop) ended() bool {
 // gather begins a turn with the events that there are, and waits for some if
 // there is nothing else to do.
 func (l *Loop) gather() (err error) {
-	if l.poller.swept() {
-		l.swept = l.turn
-	}
 	if l.idle() && l.inbox.sleep() {
 		err = l.poller.park(l.clock.time(l.wheel.earliest))
 	} else {

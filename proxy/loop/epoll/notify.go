@@ -8,10 +8,9 @@ import (
 	"github.com/sluicegateway/sluice/proxy/loop"
 )
 
-// Notify implements loop.Conn. It promises that a Read would not wait, but an
-// event may be older than the last read, which has taken its bytes already. Only
-// if there was a turn between that has taken all events it cannot be; else peek
-// looks again.
+// Notify implements loop.Conn. It promises that a Read would not wait. Epoll
+// reports what is true when the turn begins; so if the connection was read in
+// this turn already, peek looks again.
 func (c *Conn) Notify(fn func(error)) {
 	c.notify = fn
 	if c.readable || c.closed != nil {

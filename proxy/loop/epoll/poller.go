@@ -75,9 +75,6 @@ func (p *poller) poll() error {
 	}
 }
 
-// swept reports whether the last poll has left no event behind.
-func (p *poller) swept() bool { return len(p.events) < maxEvents }
-
 // park waits for events, to the time until at most, if it is not zero.
 func (p *poller) park(until time.Time) error {
 	if err := p.setDeadline(until); err != nil {

@@ -85,6 +85,35 @@ func dial(t *testing.T, addr netip.AddrPort) net.Conn {
 	return c
 }
 
+// Two events come in one turn, and the function for the first reads what the
+// second is about.
+func TestNotifyIsSilentAboutBytesReadInTheSameTurn(t *testing.T) {
+	l := run(t, 1, epoll.Options{})[0]
+	accepted := make(chan loop.Conn, 1)
+	addr := listen(t, l, anyPort, func(c loop.Conn) { accepted <- c }).Addr()
+	firstClient, first := dial(t, addr), <-accepted
+	secondClient, second := dial(t, addr), <-accepted
+
+	secondClient.Write([]byte("x"))
+	handle(l, func() { second.Read(make([]byte, 1)) }) // a full buffer: there may be more
+	on(l, func() {
+		first.Notify(func(error) {
+			if n, err := second.TryRead(make([]byte, 8)); n != 1 || err != nil {
+				t.Errorf("TryRead: %d, %v; want the byte", n, err)
+			}
+			second.Notify(func(error) {})
+		})
+		firstClient.Write([]byte("x"))
+		secondClient.Write([]byte("x"))
+	})
+	handle(l, func() {
+		l.Sleep(20 * time.Millisecond)
+		if !second.StopNotify() {
+			t.Error("Notify was called though the byte had been read")
+		}
+	})
+}
+
 // The kernel's hash may give all connections to one loop; with few of them that
 // would leave a processor idle.
 func TestFewConnectionsAreBalanced(t *testing.T) {

@@ -14,20 +14,21 @@ import (
 )
 
 var connTests = map[string]func(*testing.T, Engine){
-	"bytes come back from an echo":                  testEcho,
-	"addresses are those of the peers":              testAddresses,
-	"read deadline ends a waiting read":             testReadDeadline,
-	"read deadline that has passed refuses bytes":   testPassedDeadline,
-	"read deadline set by another handler wakes":    testDeadlineFromOutside,
-	"read deadline that is moved on does not fire":  testDeadlineMovedOn,
-	"write deadline ends a write that nobody reads": testWriteDeadline,
-	"a slow reader holds the writer back":           testBackPressure,
-	"large bodies arrive whole in both directions":  testLargeTransfer,
-	"a busy connection does not starve the others":  testFairness,
-	"splice moves bytes, or says that it cannot":    testSplice,
-	"splice ends with the source":                   testSpliceEOF,
-	"splice keeps the deadline while bytes move":    testSpliceDeadline,
-	"TryRead does not wait":                         testTryRead,
+	"bytes come back from an echo":                   testEcho,
+	"addresses are those of the peers":               testAddresses,
+	"read deadline ends a waiting read":              testReadDeadline,
+	"read deadline that has passed refuses bytes":    testPassedDeadline,
+	"read deadline set by another handler wakes":     testDeadlineFromOutside,
+	"read deadline that is moved on does not fire":   testDeadlineMovedOn,
+	"write deadline ends a write that nobody reads":  testWriteDeadline,
+	"a slow reader holds the writer back":            testBackPressure,
+	"large bodies arrive whole in both directions":   testLargeTransfer,
+	"a busy connection does not starve the others":   testFairness,
+	"splice moves bytes, or says that it cannot":     testSplice,
+	"splice ends with the source":                    testSpliceEOF,
+	"a failed splice leaves nothing to the next one": testSpliceFailure,
+	"splice keeps the deadline while bytes move":     testSpliceDeadline,
+	"TryRead does not wait":                          testTryRead,
 }
 
 func echo(c loop.Conn) {
@@ -201,33 +202,32 @@ func pattern(n int) []byte {
 
 func testFairness(t *testing.T, e Engine) {
 	f := start(t, e, 1)
-	addr := f.serve(echo)
-	flooder, flooded := f.connect()
-	stop := make(chan struct{})
-	go func() {
-		chunk := make([]byte, 256<<10)
-		for {
-			if _, err := flooder.Write(chunk); err != nil {
-				return
-			}
-		}
-	}()
-	drained := f.begin(func() {
-		buf := make([]byte, 64<<10)
-		for {
-			if _, err := flooded.Read(buf); err != nil {
-				return
-			}
+	accepted := make(chan loop.Conn, 1)
+	addr := f.listen(f.loop, anyPort, func(c loop.Conn) { accepted <- c }).Addr()
+	var client loop.Conn
+	f.handle(func() {
+		var err error
+		if client, err = f.loop.Dial("tcp", addr.String(), time.Time{}); err != nil {
+			t.Errorf("Dial: %v", err)
 		}
 	})
-	client := f.dial(addr)
-	for range 20 {
-		say(t, client, "hello")
-		hear(t, client, "hello")
-	}
-	close(stop)
-	flooder.Close()
-	<-drained
+	server := <-accepted
+	f.handle(func() {
+		buf := make([]byte, 16<<10)
+		exchange := func() { // finds what it needs, without waiting
+			client.Write(buf)
+			io.ReadFull(server, buf)
+		}
+		exchange()
+		others := false
+		f.loop.Go(func() { others = true })
+		for range 100 {
+			exchange()
+		}
+		if !others {
+			t.Error("no other handler ran while this one moved megabytes")
+		}
+	})
 }
 
 // spliced connects source → loop → sink, starts move on the loop, and returns
@@ -281,6 +281,25 @@ func testSpliceEOF(t *testing.T, e Engine) {
 	if got, err := io.ReadAll(sink); string(got) != "hello" || err != nil {
 		t.Errorf("read %q, %v", got, err)
 	}
+	<-done
+}
+
+func testSpliceFailure(t *testing.T, e Engine) {
+	if !e.Splices {
+		t.Skip("this implementation does not splice")
+	}
+	f := start(t, e, 1)
+	source, _, failed := spliced(f, func(from, to loop.Conn) {
+		to.SetWriteDeadline(f.loop.Now().Add(50 * time.Millisecond))
+		if n, err := to.Splice(from, 1<<40, 0); err != os.ErrDeadlineExceeded {
+			t.Errorf("Splice to a sink that does not read: %d, %v; want os.ErrDeadlineExceeded", n, err)
+		}
+	})
+	go source.Write(make([]byte, 32<<20))
+	<-failed
+	source, sink, done := spliced(f, func(from, to loop.Conn) { to.Splice(from, 5, 0) })
+	say(t, source, "hello")
+	hear(t, sink, "hello")
 	<-done
 }
 

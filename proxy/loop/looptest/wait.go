@@ -12,6 +12,7 @@ var waitTests = map[string]func(*testing.T, Engine){
 	"Wake ends a Wait":                          testWake,
 	"a Wake before the Wait is remembered once": testStickyWake,
 	"Wait ends at its deadline":                 testWaitDeadline,
+	"a deadline ends with its wait":             testDeadlineEnds,
 	"Sleep waits":                               testSleep,
 	"Await lets the loop go on":                 testAwait,
 	"many Awaits end":                           testManyAwaits,
@@ -63,6 +64,21 @@ func testWaitDeadline(t *testing.T, e Engine) {
 		f.loop.Go(w.Wake)
 		if err := w.Wait(f.loop.Now().Add(time.Hour)); err != nil {
 			t.Errorf("Wait after a deadline: %v", err)
+		}
+	})
+}
+
+func testDeadlineEnds(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	f.handle(func() {
+		w := f.loop.NewWaiter()
+		f.loop.Go(w.Wake)
+		if err := w.Wait(f.loop.Now().Add(20 * time.Millisecond)); err != nil {
+			t.Errorf("the first Wait: %v", err)
+		}
+		f.loop.AfterFunc(60*time.Millisecond, w.Wake)
+		if err := w.Wait(time.Time{}); err != nil {
+			t.Errorf("a Wait without a deadline: %v", err)
 		}
 	})
 }

@@ -8,6 +8,7 @@ package portable
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -63,6 +64,7 @@ type Loop struct {
 	// The rest belongs to the baton's holder.
 	inHandler bool
 	handlers  int
+	starting  int // handlers that have not held the baton yet
 	ending    bool
 	conns     map[*Conn]struct{}
 	listeners map[*listener]struct{}
@@ -133,8 +135,10 @@ func (l *Loop) Post(fn func()) bool { return l.inbox.put(fn) }
 // Go implements loop.Loop.
 func (l *Loop) Go(fn func()) {
 	l.handlers++
+	l.starting++
 	go func() {
 		l.take(true)
+		l.starting--
 		defer l.endHandler()
 		l.protect(fn)
 	}()
@@ -184,8 +188,12 @@ func (l *Loop) wait(what string, blocking func()) {
 	if !l.inHandler {
 		panic(fmt.Sprintf("loop: %s outside a handler would stall the loop; start one with Go", what))
 	}
+	starting := l.starting > 0
 	l.lay()
 	defer l.take(true)
+	if starting {
+		runtime.Gosched() // who does not really block would have the baton back before they ask for it
+	}
 	blocking()
 }
 
