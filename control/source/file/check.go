@@ -27,6 +27,8 @@ type verdict struct {
 	// passing is true if the document should be judged again, because the verdict is
 	// about the circumstances rather than about it.
 	passing bool
+	// more is true if there were too many findings.
+	more bool
 }
 
 // judged is one object of a document.
@@ -72,6 +74,12 @@ func (c *checker) check(doc document) (result verdict) {
 	if mistake != nil {
 		result.Findings = append(result.Findings, *mistake)
 		result.Obscure = true
+	}
+	if result.more {
+		result.Findings = append(result.Findings, diagnostic.Diagnostic{
+			Severity: diagnostic.Info, Line: 1, Column: 1,
+			Message: fmt.Sprintf("only the first %d findings about this document are told", maxFindings),
+		})
 	}
 	slices.SortStableFunc(result.Findings, func(a, b diagnostic.Diagnostic) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

@@ -62,6 +62,9 @@ func (t *trial) servedVersion(fields map[string]any, definition *definition) (*v
 func (t *trial) prune(fields map[string]any, schema *structuralschema.Structural) {
 	unknown := pruning.PruneWithOptions(fields, schema, true, structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
 	for _, path := range unknown {
+		if t.refused = true; t.full() {
+			return
+		}
 		t.refuseField(path, fixUnknown(path, schema))
 	}
 }

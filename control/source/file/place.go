@@ -22,15 +22,25 @@ type place struct {
 	key     snapshot.Key
 }
 
+// full is true if no more findings are taken. It is asked before one is made, for
+// to make one costs more the larger the document is.
+func (p place) full() bool {
+	full := len(p.verdict.Findings) >= maxFindings
+	p.verdict.more = p.verdict.more || full
+	return full
+}
+
 func (p place) report(found diagnostic.Diagnostic) {
-	if len(p.verdict.Findings) < maxFindings {
+	if !p.full() {
 		p.verdict.Findings = append(p.verdict.Findings, found)
 	}
 }
 
-// about reports something about the object's field at a path. An unknown field is
-// shown by its name, any other by its value.
+// about reports something about the object's field at a path.
 func (p place) about(severity diagnostic.Severity, path string, message, fix string) {
+	if p.full() {
+		return
+	}
 	_, at, _ := find(p.node, path)
 	p.report(diagnostic.Diagnostic{
 		Severity: severity, Line: at.Line, Column: at.Column,

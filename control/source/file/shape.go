@@ -42,6 +42,9 @@ func (t *trial) shape(value any, want reflect.Type, path *field.Path) bool {
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
 func (t *trial) mismatch(value any, want string, path *field.Path) bool {
+	if t.refused = true; t.full() {
+		return false
+	}
 	_, node, _ := find(t.node, path.String())
 	t.refuse(path.String(), fmt.Sprintf("must be %s, not %s", want, aKind(value)), fixType(want, node))
 	return false

@@ -27,6 +27,9 @@ func (t *trial) refuse(path, message, fix string) {
 // refuseAll reports what a validator of Kubernetes found.
 func (t *trial) refuseAll(errs field.ErrorList) {
 	for _, err := range errs {
+		if t.refused = true; t.full() {
+			return
+		}
 		_, node, complete := find(t.node, err.Field)
 		if !complete {
 			node = nil
@@ -37,9 +40,10 @@ func (t *trial) refuseAll(errs field.ErrorList) {
 
 // refuseField reports an unknown field, at its name.
 func (t *trial) refuseField(path, fix string) {
-	t.refused = true
-	key, value, _ := find(t.node, path)
-	at := key
+	if t.refused = true; t.full() {
+		return
+	}
+	at, value, _ := find(t.node, path)
 	if at == nil {
 		at = value
 	}
