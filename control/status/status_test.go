@@ -1,12 +1,18 @@
 package status_test
 
 import (
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/sluicegateway/sluice/api/v1alpha1"
+	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/status"
 )
 
@@ -81,5 +87,46 @@ func TestOnLeavesOtherControllersAlone(t *testing.T) {
 	}
 	if route.Status.Parents[1].ParentRef.Name != "old" {
 		t.Error("On has changed the object")
+	}
+}
+
+// Each kind with a status that Sluice writes carries it, and Of reads it back.
+func TestOnAndOfAreInverse(t *testing.T) {
+	accepted := []metav1.Condition{status.True("Accepted", "Accepted", "")}
+	route := routeStatus(accepted...)
+	tests := []struct {
+		object snapshot.Object
+		status status.Status
+	}{
+		{&gatewayv1.GatewayClass{}, status.Status{GatewayClass: &gatewayv1.GatewayClassStatus{Conditions: accepted}}},
+		{&gatewayv1.Gateway{}, status.Status{Gateway: &gatewayv1.GatewayStatus{Conditions: accepted}}},
+		{&gatewayv1.ListenerSet{}, status.Status{ListenerSet: &gatewayv1.ListenerSetStatus{Conditions: accepted}}},
+		{&v1alpha1.Backend{}, status.Status{Backend: &v1alpha1.BackendStatus{Conditions: accepted}}},
+		{&gatewayv1.HTTPRoute{}, route},
+		{&gatewayv1.GRPCRoute{}, route},
+		{&gatewayv1.TLSRoute{}, route},
+		{&gatewayv1.TCPRoute{}, route},
+		{&gatewayv1.UDPRoute{}, route},
+	}
+	for _, test := range tests {
+		stamped := status.Stamp(status.Status{}, test.status, time.Unix(100, 0))
+		got := status.Of(status.On(test.object, stamped, controller))
+		if diff := cmp.Diff(stamped, got); diff != "" {
+			t.Errorf("%T (-want +got):\n%s", test.object, diff)
+		}
+		if again := status.Stamp(got, test.status, time.Unix(200, 0)); !again.Equal(stamped) {
+			t.Errorf("%T: a status that stays has got another time", test.object)
+		}
+	}
+	if s := status.Of(&corev1.Service{}); !s.Empty() {
+		t.Errorf("a Service has the status %v", s)
+	}
+}
+
+// An API server takes messages of 32768 bytes at most.
+func TestLongMessage(t *testing.T) {
+	c := status.False("Accepted", "Invalid", strings.Repeat("…", 20000))
+	if len(c.Message) > 32768 || !utf8.ValidString(c.Message) {
+		t.Errorf("a message of %d bytes, valid UTF-8: %v", len(c.Message), utf8.ValidString(c.Message))
 	}
 }

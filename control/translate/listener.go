@@ -3,7 +3,6 @@ package translate
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -65,28 +64,25 @@ func (l *listener) checkProtocol() {
 
 // httpRouteKind is the one kind of route that is served.
 var httpRouteKind = gatewayv1.RouteGroupKind{
-	Group: groupOf(gatewayv1.GroupName),
+	Group: new(gatewayv1.Group(gatewayv1.GroupName)),
 	Kind:  gatewayv1.Kind(snapshot.KindHTTPRoute),
 }
-
-func groupOf(name gatewayv1.Group) *gatewayv1.Group { return &name }
 
 // readKinds obeys listeners[].allowedRoutes.kinds: kinds that do not fit are
 // reported, and those that do still attach.
 func (l *listener) readKinds() {
-	var fitting []gatewayv1.RouteGroupKind
-	if l.spec.Protocol == gatewayv1.HTTPProtocolType {
-		fitting = []gatewayv1.RouteGroupKind{httpRouteKind}
+	if l.spec.Protocol != gatewayv1.HTTPProtocolType {
+		return
 	}
 	if l.spec.AllowedRoutes == nil || len(l.spec.AllowedRoutes.Kinds) == 0 {
-		l.kinds = fitting
+		l.kinds = []gatewayv1.RouteGroupKind{httpRouteKind}
 		return
 	}
 	for i, kind := range l.spec.AllowedRoutes.Kinds {
 		if kind.Group == nil {
 			kind.Group = httpRouteKind.Group
 		}
-		if slices.ContainsFunc(fitting, func(k gatewayv1.RouteGroupKind) bool { return *k.Group == *kind.Group && k.Kind == kind.Kind }) {
+		if *kind.Group == gatewayv1.GroupName && kind.Kind == httpRouteKind.Kind {
 			l.kinds = append(l.kinds, kind)
 			continue
 		}
@@ -94,16 +90,9 @@ func (l *listener) readKinds() {
 			reason:  string(gatewayv1.ListenerReasonInvalidRouteKinds),
 			field:   fmt.Sprintf("%s.allowedRoutes.kinds[%d]", l.field, i),
 			message: fmt.Sprintf("routes of kind %s cannot attach to a listener of protocol %s", groupKind(*kind.Group, kind.Kind), l.spec.Protocol),
-			fix:     "remove the kind; " + servedKinds(fitting),
+			fix:     "remove the kind; this version of Sluice serves HTTPRoute there",
 		})
 	}
-}
-
-func servedKinds(kinds []gatewayv1.RouteGroupKind) string {
-	if len(kinds) == 0 {
-		return "this version of Sluice serves no routes there"
-	}
-	return fmt.Sprintf("this version of Sluice serves %s there", kinds[0].Kind)
 }
 
 // readNamespaces obeys listeners[].allowedRoutes.namespaces.
