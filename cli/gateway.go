@@ -40,7 +40,8 @@ type gateway struct {
 	control   *control.Control
 	admin     net.Listener
 	draining  atomic.Bool
-	first     sync.Once // of the applied configurations
+	first     sync.Once   // of the applied configurations
+	settled   *time.Timer // runs when nothing has changed for a while
 }
 
 // newGateway makes the parts. What can be wrong on the command line fails here,
@@ -54,6 +55,7 @@ func newGateway(o *runOptions) (g *gateway, err error) {
 		return nil, fmt.Errorf("admin listener: %w; say another place with --admin", err)
 	}
 	workers := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(workers + 1) // see follow
 	if o.accessLog.value != "off" {
 		g.accessLog = observe.NewAccessLog(o.stdout, observe.Format(o.accessLog.value), workers)
 	}
@@ -69,6 +71,7 @@ func newGateway(o *runOptions) (g *gateway, err error) {
 	if err != nil {
 		return nil, errors.Join(err, g.admin.Close(), g.accessLog.Close())
 	}
+	g.keepSmall()
 	g.control = control.New(control.Options{
 		Translate: o.translate,
 		DataPlane: g.engine,
@@ -77,6 +80,22 @@ func newGateway(o *runOptions) (g *gateway, err error) {
 		Applied:   g.applied,
 	})
 	return g, nil
+}
+
+// settleTime is how long after a change its leftovers are given back. The source
+// has let go of the validator by then.
+const settleTime = 5 * time.Second
+
+// keepSmall keeps the memory near what serving needs. Requests leave no garbage;
+// changes of the configuration leave much, the first one most of all, and the
+// runtime alone would keep room for as much again and return the rest over
+// minutes, while a container's limit counts all of it. A GOGC of the environment
+// is obeyed.
+func (g *gateway) keepSmall() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+	g.settled = time.AfterFunc(settleTime, debug.FreeOSMemory)
 }
 
 // serve runs the parts until a signal or a failure ends them, and drains.
@@ -91,11 +110,12 @@ func (g *gateway) serve(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { failed <- admin.Serve(ctx, g.admin, admin.Handler(g.adminOptions())) })
 	follow, unfollow := context.WithCancel(ctx)
-	parts.Go(func() { failed <- g.control.Run(follow, fileSource{g.source}) })
+	parts.Go(func() { failed <- g.follow(follow) })
 	defer func() {
 		unfollow()
 		cancel()
 		parts.Wait()
+		g.settled.Stop()
 	}()
 
 	last, err := g.wait(signals, failed)
@@ -106,6 +126,16 @@ func (g *gateway) serve(ctx context.Context) error {
 	unfollow()
 	g.drain(ctx, signals, last)
 	return nil
+}
+
+// follow runs the control half on a thread of its own, which the kernel runs only
+// when no worker wants the processor: a long translation costs requests nothing.
+// For that there is one more thread for Go code than there are workers; among
+// them the runtime would let translation keep a worker waiting for 10 ms.
+func (g *gateway) follow(ctx context.Context) error {
+	runtime.LockOSThread() // and never unlocked, so that the thread ends with this goroutine
+	yieldThread()
+	return g.control.Run(ctx, fileSource{g.source})
 }
 
 // wait returns the signal that asks for the end, or the failure of a part.
@@ -161,11 +191,8 @@ func (g *gateway) applied(s *control.State) {
 		if g.options.summary {
 			_ = summarize(g.options.stderr, s.View.Config(), s.Report, g.admin.Addr().String())
 		}
-		// Reading and translating everything for the first time leaves garbage of
-		// many times what serving needs. The runtime would give it back to the
-		// system over minutes; a sidecar's memory limit counts it at once.
-		debug.FreeOSMemory()
 	})
+	g.settled.Reset(settleTime)
 }
 
 func (g *gateway) adminOptions() admin.Options {
