@@ -1,31 +1,29 @@
 package translate
 
+import "slices"
+
 // counter counts the users of things.
 type counter[K comparable] map[K]int
 
-// replace counts one user's change from some things to others. It calls started
-// for each thing that has its first user and stopped for each that lost its last.
-func (c counter[K]) replace(before, after []K, started, stopped func(K)) {
+// replace counts one user's change from some things to others. It calls turned
+// for each thing that has got its first user or lost its last.
+func (c counter[K]) replace(before, after []K, turned func(K)) {
 	was := map[K]bool{}
-	for _, k := range before {
+	for _, k := range slices.Concat(before, after) {
 		was[k] = c[k] > 0
+	}
+	for _, k := range before {
 		c[k]--
 	}
 	for _, k := range after {
-		if _, ok := was[k]; !ok {
-			was[k] = c[k] > 0
-		}
 		c[k]++
 	}
 	for k, used := range was {
 		if c[k] == 0 {
 			delete(c, k)
 		}
-		if !used && c[k] > 0 {
-			started(k)
-		}
-		if used && c[k] == 0 {
-			stopped(k)
+		if is := c[k] > 0; is != used {
+			turned(k)
 		}
 	}
 }

@@ -67,8 +67,8 @@ func (t *Translator) replaceRoute(key snapshot.Key, next *route) {
 	t.putStatus(key, next.status)
 	t.putDiagnostics(unit{stageRoute, key}, next.found)
 	t.countAttached(before.attached, next.attached)
-	t.used.replace(before.backends, next.backends, t.markBackend, t.markBackend)
-	t.granted.replace(before.grants, next.grants, t.markGrant, t.markGrant)
+	t.used.replace(before.backends, next.backends, t.markBackend)
+	t.granted.replace(before.grants, next.grants, t.markGrant)
 }
 
 func (t *Translator) countAttached(before, after []attachedListener) {
