@@ -1,8 +1,10 @@
 package file
 
 import (
-	"io"
+	"io/fs"
 	"os"
+	"slices"
+	"weak"
 
 	"go.yaml.in/yaml/v3"
 
@@ -44,37 +46,51 @@ func (c *Contents) Locate(key snapshot.Key, field string) (file string, line, co
 // Place adds to a diagnostic about an object where it is written, unless it says so.
 func (c *Contents) Place(d diagnostic.Diagnostic) diagnostic.Diagnostic { return c.source.Place(d) }
 
-// reread returns the node of an object; nil if it is not there any more.
-func (s *Source) reread(at origin) *yaml.Node {
-	text := s.text(at.file)
-	for _, doc := range split(text, isJSON(at.file)) {
-		if doc.Line != at.documentLine {
-			continue
-		}
-		roots, _ := parse(doc)
-		if at.root >= len(roots) {
-			return nil
-		}
-		if _, node, complete := find(roots[at.root], at.path); complete {
-			return node
-		}
-	}
-	return nil
+// reading is a file as it was read last. Many diagnostics are about the same file,
+// so it is kept, but only until the garbage collector comes along.
+type reading struct {
+	path      string
+	info      fs.FileInfo
+	documents []document
 }
 
-// text is the content of a file, as far as it is there.
-func (s *Source) text(path string) []byte {
-	s.mu.Lock()
-	text, ok := s.once[path]
-	s.mu.Unlock()
-	if ok {
-		return text
+// reread returns the node of an object; nil if it is not there any more.
+func (s *Source) reread(at origin) *yaml.Node {
+	documents := s.read(at.file)
+	i, found := slices.BinarySearchFunc(documents, at.documentLine, func(d document, line int) int { return d.Line - line })
+	if !found {
+		return nil
 	}
-	file, err := os.Open(path)
+	roots, _ := parse(documents[i])
+	if at.root >= len(roots) {
+		return nil
+	}
+	_, node, complete := find(roots[at.root], at.path)
+	if !complete {
+		return nil
+	}
+	return node
+}
+
+// read returns the documents of a file, as far as it is there.
+func (s *Source) read(path string) []document {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if text, ok := s.once[path]; ok {
+		return split(text, isJSON(path))
+	}
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil
 	}
-	defer file.Close()
-	text, _ = io.ReadAll(io.LimitReader(file, maxTotal))
-	return text
+	if recent := s.recent.Value(); recent != nil && recent.path == path && sameFile(recent.info, info) {
+		return recent.documents
+	}
+	text, err := (&content{path: path, info: info}).load(nil, maxTotal)
+	if err != nil {
+		return nil
+	}
+	next := &reading{path: path, info: info, documents: split(text, isJSON(path))}
+	s.recent = weak.Make(next)
+	return next.documents
 }

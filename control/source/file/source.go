@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
@@ -48,6 +49,7 @@ type Source struct {
 	mu      sync.Mutex
 	inForce map[snapshot.Key]*entry // the ledger's; the map is never changed
 	once    map[string][]byte       // the texts of what can be read only once, by path
+	recent  weak.Pointer[reading]
 }
 
 // New makes a Source that has read nothing yet. It fails if a path does not exist.
