@@ -22,7 +22,7 @@ func (t *Translator) translateUnserved() {
 			refs := parentRefs(object)
 			s = t.unservedStatus(r, object, refs)
 			if len(refs) == 0 || concerns(r, object, refs) {
-				found = append(found, problem{message: notServed(key.Kind)}.finding(key, diagnostic.Warning))
+				found = append(found, problem{message: notServed(key.Kind)}.finding(key, diagnostic.Error))
 			}
 		}
 		t.graph.record(u, r.read)
