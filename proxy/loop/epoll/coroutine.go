@@ -33,6 +33,7 @@ type handlers struct {
 	later    []*coroutine // have had their share of this turn
 	live     []*coroutine // all that have a handler
 	unused   []*coroutine
+	awaiting int          // handlers in Await
 	awaits   chan struct{}
 }
 
@@ -220,7 +221,9 @@ func (l *Loop) Await(fn func()) {
 		fn()
 	}()
 	co.awaiting = true
+	l.awaiting++
 	co.suspend()
+	l.awaiting--
 	co.awaiting = false
 	if failure != nil {
 		panic(failure)

@@ -19,6 +19,7 @@ package epoll
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -113,6 +114,9 @@ func (l *Loop) ended() bool {
 // gather begins a turn with the events that there are, and waits for some if
 // there is nothing else to do.
 func (l *Loop) gather() (err error) {
+	if l.awaiting > 0 {
+		runtime.Gosched() // a busy loop would keep the awaited goroutine from the processor
+	}
 	if l.idle() && l.inbox.sleep() {
 		err = l.poller.park(l.clock.time(l.wheel.earliest))
 	} else {

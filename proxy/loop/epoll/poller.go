@@ -65,14 +65,9 @@ func (p *poller) close() { p.file.Close() }
 
 // poll takes the events that there are.
 func (p *poller) poll() error {
-	for {
-		n, err := unix.EpollWait(p.fd, p.room[:], 0)
-		if err == unix.EINTR {
-			continue
-		}
-		p.events = p.room[:max(n, 0)]
-		return os.NewSyscallError("epoll_wait", err)
-	}
+	n, err := epollWait(p.fd, p.room[:])
+	p.events = p.room[:n]
+	return os.NewSyscallError("epoll_pwait", err)
 }
 
 // park waits for events, to the time until at most, if it is not zero.

@@ -13,11 +13,15 @@ import (
 
 const msgPeek = unix.MSG_PEEK
 
+// The calls in this file never wait, so they do not tell the scheduler that they
+// may (RawSyscall6): that costs as much as a coroutine's switch, and wakes the
+// runtime's monitor.
+
 // recv is recvfrom without an address, which package unix cannot do without
 // allocating. EAGAIN says that nothing is there; 0 bytes are the peer's end.
 func recv(fd int, p []byte, flags int) (int, error) {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd),
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
 			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), uintptr(flags|unix.MSG_DONTWAIT), 0, 0)
 		switch errno {
 		case 0:
@@ -32,7 +36,7 @@ func recv(fd int, p []byte, flags int) (int, error) {
 // send is sendto without an address. EAGAIN says that there is no room.
 func send(fd int, p []byte) (int, error) {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd),
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
 			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 		switch errno {
 		case 0:
@@ -82,4 +86,19 @@ func zoneID(zone string) (uint32, error) {
 		return 0, err
 	}
 	return uint32(ifi.Index), nil
+}
+
+// epollWait takes the events that there are, without waiting.
+func epollWait(fd int, events []unix.EpollEvent) (int, error) {
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
 }

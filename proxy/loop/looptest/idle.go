@@ -131,7 +131,7 @@ func testNotifyExact(t *testing.T, e Engine) {
 	})
 }
 
-// The loop takes three events at once: the first has a connection closed, the
+// The loop takes three events at once, in this order if it keeps it: the first has a connection closed, the
 // second has another one accepted, which may get the descriptor that was just
 // closed, and the third is for the closed one.
 func testStaleEvent(t *testing.T, e Engine) {
@@ -144,8 +144,16 @@ func testStaleEvent(t *testing.T, e Engine) {
 		accepted <- c
 	})
 	f.post(func() {
-		first.Notify(func(error) { closed.Close() })
-		closed.Notify(func(error) { t.Error("Notify of a closed connection") })
+		gone := false
+		first.Notify(func(error) {
+			closed.Close()
+			gone = true
+		})
+		closed.Notify(func(error) { // some loops come to it first
+			if gone {
+				t.Error("Notify of a closed connection")
+			}
+		})
 	})
 	f.post(func() {
 		say(t, firstClient, "x")
