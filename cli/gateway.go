@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,6 +54,9 @@ func newGateway(o *runOptions) (g *gateway, err error) {
 	}
 	if g.admin, err = net.Listen("tcp", o.admin); err != nil {
 		return nil, fmt.Errorf("admin listener: %w; say another place with --admin", err)
+	}
+	if address, ok := g.admin.Addr().(*net.TCPAddr); ok && !address.IP.IsLoopback() {
+		g.log.Warn("the admin listener has no authentication and is open to other machines", "address", address.String())
 	}
 	workers := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(workers + 1) // see follow
@@ -129,14 +133,16 @@ func (g *gateway) serve(ctx context.Context) error {
 }
 
 // follow runs the control half on a thread of its own, which the kernel runs only
-// when no worker wants the processor: a long translation costs requests nothing.
-// For that there is one more thread for Go code than there are workers; among
-// them the runtime would let translation keep a worker waiting for 10 ms.
+// when no worker wants the processor. For that there is one more thread for Go
+// code than there are workers: among as many as workers, the runtime would let a
+// long translation keep a worker waiting for 10 ms at a time.
 func (g *gateway) follow(ctx context.Context) error {
 	runtime.LockOSThread() // and never unlocked, so that the thread ends with this goroutine
 	yieldThread()
 	return g.control.Run(ctx, fileSource{g.source})
 }
+
+var errEnded = errors.New("a part of the gateway has ended by itself")
 
 // wait returns the signal that asks for the end, or the failure of a part.
 func (g *gateway) wait(signals <-chan os.Signal, failed <-chan error) (os.Signal, error) {
@@ -149,7 +155,7 @@ func (g *gateway) wait(signals <-chan os.Signal, failed <-chan error) (os.Signal
 			g.log.Info("reading all files again", "signal", s.String())
 			g.source.Reload()
 		case err := <-failed:
-			return nil, err
+			return nil, cmp.Or(err, errEnded)
 		}
 	}
 }
@@ -165,6 +171,7 @@ func (g *gateway) drain(ctx context.Context, signals <-chan os.Signal, s os.Sign
 	g.log.Info("draining", "signal", s.String(), "minimum", minimum, "limit", g.options.drainLimit)
 	ctx, cut := context.WithCancel(ctx)
 	defer cut()
+	signal.Ignore(syscall.SIGHUP) // there is nothing to read again for
 	go func() {
 		select {
 		case s := <-signals:
@@ -213,7 +220,7 @@ func (g *gateway) ready() error {
 	switch {
 	case g.draining.Load():
 		return errors.New("draining")
-	case g.engine.Version() == 0:
+	case g.control.State().Report.Version == 0: // it is there once the data plane listens
 		return errors.New("no configuration is in force yet")
 	}
 	return nil
