@@ -115,9 +115,8 @@ func resolveWithin(own []claim, conflicts map[string]conflict) {
 }
 
 // resolveAgainst finds the conflicts of one Gateway with the older ones. What
-// is left joins the claims that stand.
+// has none joins the claims that stand.
 func resolveAgainst(own []claim, standing *register, conflicts map[string]conflict) {
-	var left []claim
 	for _, c := range own {
 		if _, ok := conflicts[c.listener.name]; ok {
 			continue
@@ -126,9 +125,6 @@ func resolveAgainst(own []claim, standing *register, conflicts map[string]confli
 			conflicts[c.listener.name] = conflictWith(reason, winner, precedence(winner.gateway, c.gateway))
 			continue
 		}
-		left = append(left, c)
-	}
-	for _, c := range left {
 		standing.add(c)
 	}
 }

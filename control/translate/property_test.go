@@ -187,7 +187,21 @@ func (w world) object() snapshot.Object {
 			Endpoints: []v1alpha1.BackendEndpoint{{FQDN: &v1alpha1.FQDNEndpoint{Hostname: pick(w, "one.example", "two.example"), Port: 80}}},
 		}}
 	}
-	return &gatewayv1.GRPCRoute{ObjectMeta: w.meta("g"), Spec: gatewayv1.GRPCRouteSpec{CommonRouteSpec: w.parents()}}
+	return w.unserved()
+}
+
+func (w world) unserved() snapshot.Object {
+	switch w.IntN(3) {
+	case 0:
+		return &gatewayv1.GRPCRoute{ObjectMeta: w.meta("g"), Spec: gatewayv1.GRPCRouteSpec{CommonRouteSpec: w.parents()}}
+	case 1:
+		return &gatewayv1.ListenerSet{ObjectMeta: w.meta("l"), Spec: gatewayv1.ListenerSetSpec{ParentRef: gatewayv1.ParentGatewayReference{Name: pick[gatewayv1.ObjectName](w, "g1", "g2")}}}
+	}
+	policy := &gatewayv1.BackendTLSPolicy{ObjectMeta: w.meta("p")}
+	policy.Spec.TargetRefs = []gatewayv1.LocalPolicyTargetReferenceWithSectionName{{
+		LocalPolicyTargetReference: gatewayv1.LocalPolicyTargetReference{Kind: "Service", Name: pick[gatewayv1.ObjectName](w, "s1", "s2")},
+	}}
+	return policy
 }
 
 func (w world) gateway() *gatewayv1.Gateway {
@@ -233,10 +247,23 @@ func (w world) route() *gatewayv1.HTTPRoute {
 		}
 		r.Spec.Rules = append(r.Spec.Rules, gatewayv1.HTTPRouteRule{
 			Matches:     []gatewayv1.HTTPRouteMatch{{Method: pick[*gatewayv1.HTTPMethod](w, nil, new(gatewayv1.HTTPMethod("BREW")))}},
+			Filters:     w.filters(),
 			BackendRefs: []gatewayv1.HTTPBackendRef{ref},
 		})
 	}
 	return r
+}
+
+func (w world) filters() []gatewayv1.HTTPRouteFilter {
+	switch w.IntN(4) {
+	case 0:
+		return []gatewayv1.HTTPRouteFilter{{Type: gatewayv1.HTTPRouteFilterExternalAuth}}
+	case 1:
+		return []gatewayv1.HTTPRouteFilter{{Type: gatewayv1.HTTPRouteFilterRequestMirror, RequestMirror: &gatewayv1.HTTPRequestMirrorFilter{
+			BackendRef: gatewayv1.BackendObjectReference{Name: pick[gatewayv1.ObjectName](w, "s1", "s2"), Port: new(gatewayv1.PortNumber(80))},
+		}}}
+	}
+	return nil
 }
 
 func (w world) service() *corev1.Service {
