@@ -25,9 +25,9 @@ type attempt struct {
 	in       []byte
 	w        int
 	parser   http1.Parser
+	sent     bool // the whole request, so that another one may follow
 	answered bool // a byte of a response has come
 	canceled bool
-	closes   bool // the connection ends with this response
 }
 
 func (a *attempt) init(x *exchange) {
@@ -41,7 +41,7 @@ func (a *attempt) init(x *exchange) {
 func (a *attempt) clear() {
 	a.conn, a.to.conn, a.deadline, a.w = nil, nil, time.Time{}, 0
 	a.parser = http1.Parser{Limits: a.x.Limits.Head}
-	a.answered, a.canceled, a.reused, a.closes = false, false, false, false
+	a.sent, a.answered, a.canceled, a.reused = false, false, false, false
 	a.to.out, a.to.sent, a.to.hard, a.to.chunked = a.to.out[:0], 0, time.Time{}, false
 	if len(a.in) > headBuffer {
 		a.in = make([]byte, headBuffer)
@@ -106,11 +106,12 @@ func (a *attempt) send() failure {
 	a.to.chunked = x.req.BodyLength == message.LengthUnknown
 	x.req.Close = false // what the client asked for concerns its own connection
 	a.to.out = http1.AppendRequest(a.to.out[:0], &x.req)
-	if x.bodyIsHere() {
+	if x.replayable {
 		err := a.to.put(x.gathered)
 		if err == nil {
 			err = a.to.finish(x.reqBody.trailer())
 		}
+		a.sent = err == nil
 		return sendFailure(err)
 	}
 	if err := a.to.flush(); err != nil {
@@ -167,14 +168,39 @@ func (a *attempt) readHead() (n int, f failure) {
 				a.grow()
 			}
 		}
-		a.conn.SetReadDeadline(earlier(x.Loop.Now().Add(x.Limits.UpstreamIdle), a.deadline))
+		a.expectResponse()
 		n, err := a.conn.Read(a.in[a.w:])
 		a.w += n
 		a.answered = a.answered || n > 0
-		if n == 0 && err != nil {
+		switch {
+		case n > 0 || err == nil:
+		case x.awaitsContinue() && errors.Is(err, os.ErrDeadlineExceeded) && !a.overdue():
+			x.letContinue()
+		default:
 			return 0, a.receiveFailure(err)
 		}
 	}
+}
+
+// expectResponse bounds the wait for the response. It begins when the request
+// has been sent; before that, the upload has bounds of its own.
+func (a *attempt) expectResponse() {
+	x := a.x
+	deadline := a.deadline
+	switch {
+	case a.conn == nil:
+		return
+	case x.awaitsContinue():
+		deadline = earlier(x.Loop.Now().Add(x.Limits.ContinueWait), deadline)
+	case !x.uploading:
+		deadline = earlier(x.Loop.Now().Add(x.Limits.UpstreamIdle), deadline)
+	}
+	a.conn.SetReadDeadline(deadline)
+}
+
+// overdue reports whether the time of the try is over.
+func (a *attempt) overdue() bool {
+	return !a.deadline.IsZero() && !a.x.Loop.Now().Before(a.deadline)
 }
 
 func (a *attempt) grow() {
@@ -192,7 +218,7 @@ func (a *attempt) receiveFailure(err error) failure {
 	case !x.uploadErr.none():
 		return x.uploadErr
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		if !x.deadline.IsZero() && !x.Loop.Now().Before(x.deadline) {
+		if x.overdue() {
 			return failure{504, "request_timeout"}
 		}
 		return failure{504, "upstream_timeout"}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy/http1"
@@ -216,8 +217,8 @@ func (w *bodyWriter) write(p []byte) error {
 // written true, that of the writer.
 func copyBody(dst *bodyWriter, src *body) (written bool, err error) {
 	for {
-		if moved, err := spliceBody(dst, src); moved || err != nil {
-			return true, err
+		if moved, written, err := spliceBody(dst, src); moved || err != nil {
+			return written, err
 		}
 		data, err := src.next()
 		if err == io.EOF {
@@ -238,16 +239,17 @@ func copyBody(dst *bodyWriter, src *body) (written bool, err error) {
 }
 
 // spliceBody moves the rest of a large counted body in the kernel, if both
-// connections can. It reports whether it moved all of it.
-func spliceBody(dst *bodyWriter, src *body) (bool, error) {
+// connections can. It reports whether it moved all of it, and, as copyBody,
+// whose error it was.
+func spliceBody(dst *bodyWriter, src *body) (moved, written bool, err error) {
 	if dst.chunked || src.framing != framingCounted || src.left < spliceFrom || len(src.raw) > 0 || src.copies {
-		return false, nil
+		return false, false, nil
 	}
 	if !src.hard.IsZero() || !dst.hard.IsZero() {
-		return false, nil // progress in the kernel would move these deadlines
+		return false, false, nil // progress in the kernel would move these deadlines
 	}
 	if err := dst.flush(); err != nil {
-		return false, err
+		return false, true, err
 	}
 	now := src.worker.Loop.Now()
 	src.conn.SetReadDeadline(now.Add(src.idle))
@@ -259,14 +261,25 @@ func spliceBody(dst *bodyWriter, src *body) (bool, error) {
 	src.ended = src.left == 0
 	switch {
 	case src.ended:
-		return true, nil
+		return true, true, nil
 	case errors.Is(err, loop.ErrUnsupported):
 		src.copies = true
-		return false, nil
+		return false, false, nil
 	case err == nil || err == io.EOF:
-		return false, errTruncated
+		return false, false, errTruncated
 	}
-	return false, err
+	return false, !src.failed(err), err
+}
+
+// failed reports whether it was this body's connection, and not the other one,
+// that ended a splice: one that timed out is silent, one that broke is broken.
+func (b *body) failed(err error) bool {
+	_, now := b.conn.TryRead(b.worker.scratch[:1])
+	silent := errors.Is(now, loop.ErrAgain)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return silent
+	}
+	return now != nil && !silent
 }
 
 // earlier returns the earlier of two times, of which b may be zero for none.

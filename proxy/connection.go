@@ -80,15 +80,20 @@ const (
 // serve handles the requests that are there, then idles again.
 func (c *connection) serve() {
 	end := fateClose
-	defer func() { c.meet(end) }() // also after a panic, whose exchange is not used again
 	x := c.worker.takeExchange()
+	defer func() { // also after a panic, whose exchange is not used again
+		x.up.letGo(false)
+		c.meet(end)
+	}()
 	x.begin(c)
 	next := x.serveOne()
 	for next == fateKeep && x.pipelined() {
 		next = x.serveOne()
 	}
-	x.end()
-	c.worker.putExchange(x)
+	if !x.uploading {
+		x.end()
+		c.worker.putExchange(x)
+	}
 	end = next
 }
 

@@ -29,6 +29,8 @@ type exchange struct {
 	reqBody  body
 	gathered []byte // of the body, before it was sent
 	kept     []byte // the memory of gathered, where that is not the head's
+	// replayable says that gathered is the whole body: it may be sent again.
+	replayable bool
 
 	uploading     bool
 	uploadStopped bool
@@ -45,14 +47,14 @@ type exchange struct {
 	to       bodyWriter // the client
 	up       attempt
 
-	deadline time.Time // of the whole exchange, zero for none
-	started  bool      // a byte of the final response has been sent
-	closing  bool      // the connection ends after this response
-	aborted  bool      // the client is gone
-	log      observe.Request
-	id       [32]byte
-	onAbort  func()
-	uploadFn func()
+	deadline   time.Time // of the whole exchange, zero for none
+	started    bool      // a byte of the final response has been sent
+	closing    bool      // the connection ends after this response
+	aborted    bool      // the client is gone
+	log        observe.Request
+	id         [32]byte
+	onAbort    func()
+	uploadFunc func()
 }
 
 // Sizes of the buffers for heads, in bytes: at first, and at most.
@@ -67,7 +69,7 @@ func newExchange(w *Worker) *exchange {
 	x.respBody = body{worker: w, idle: w.Limits.UpstreamIdle}
 	x.to = bodyWriter{worker: w, idle: w.Limits.BodyIdle, out: make([]byte, 0, 2*headBuffer)}
 	x.up.init(x)
-	x.onAbort, x.uploadFn = x.clientGone, x.upload
+	x.onAbort, x.uploadFunc = x.clientGone, x.upload
 	return x
 }
 
@@ -111,7 +113,8 @@ func (x *exchange) clear() {
 	x.match = route.Match[*Action]{}
 	x.to.out, x.to.sent, x.to.hard, x.to.chunked = x.to.out[:0], 0, time.Time{}, false
 	x.deadline, x.log, x.uploadErr = time.Time{}, observe.Request{}, failure{}
-	x.uploading, x.uploadStopped, x.continued, x.started, x.closing, x.aborted = false, false, false, false, false, false
+	x.replayable, x.uploading, x.uploadStopped, x.continued = false, false, false, false
+	x.started, x.closing, x.aborted = false, false, false
 }
 
 // pipelined reports whether bytes of another request are there already.
@@ -129,6 +132,9 @@ func (x *exchange) serveOne() fate {
 	end := x.settle()
 	if end != fateTunnel {
 		x.record()
+	}
+	if x.uploading { // the loop stops, and the upload has not heard of it yet
+		return fateClose
 	}
 	x.keepPipelined()
 	x.clear()
@@ -284,12 +290,17 @@ type failure struct {
 
 func (f failure) none() bool { return f.reason == "" }
 
+// overdue reports whether the time of the whole exchange is over.
+func (x *exchange) overdue() bool { return !x.deadline.IsZero() && !x.Loop.Now().Before(x.deadline) }
+
 // clientFailure names what went wrong in reading from the client.
-func clientFailure(err error) failure {
+func (x *exchange) clientFailure(err error) failure {
 	var bad *http1.Error
 	switch {
 	case errors.As(err, &bad):
 		return failure{bad.Status, "client_malformed_body"}
+	case errors.Is(err, os.ErrDeadlineExceeded) && x.overdue():
+		return failure{504, "request_timeout"}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return failure{408, "client_timeout"}
 	case errors.Is(err, errTruncated), errors.Is(err, io.EOF):

@@ -38,7 +38,6 @@ func (x *exchange) forward(action *Action) {
 	x.mirror(target.Mirrors)
 	began := time.Now()
 	if f := x.tries(action, target); !f.none() {
-		x.closing = x.closing || x.uploading
 		x.stopUpload()
 		x.up.letGo(false)
 		x.log.UpstreamDuration = time.Since(began)
@@ -102,15 +101,15 @@ func (x *exchange) relay(action *Action, target *Target) {
 		x.relayUpgrade(action, target)
 		return
 	}
-	if x.uploading {
+	if !x.reqBody.complete() {
 		x.closing = true // the client would have to be told how much of its body was read
 	}
-	x.up.closes = x.resp.Close || x.resp.UntilClose
+	closes := x.resp.Close || x.resp.UntilClose
 	target.Filters.Response(&x.filters, &x.resp)
 	action.Filters.Response(&x.filters, &x.resp)
 	x.beginResponse()
 	written, err := copyBody(&x.to, &x.respBody)
-	reuse := err == nil && !x.uploading && !x.up.closes && x.uploadErr.none() && len(x.respBody.raw) == 0
+	reuse := err == nil && x.up.sent && !closes && len(x.respBody.raw) == 0
 	x.stopUpload()
 	x.up.letGo(reuse)
 	if err != nil {

@@ -15,7 +15,7 @@ const mirrorTime = 15 * time.Second
 // that is too large to keep (Limits.ReplayBytes) is not mirrored, and so its
 // request is not.
 func (x *exchange) mirror(mirrors []Mirror) {
-	if len(mirrors) == 0 || !x.bodyIsHere() || x.req.Upgrade != "" {
+	if len(mirrors) == 0 || !x.replayable || x.req.Upgrade != "" {
 		return
 	}
 	for i := range mirrors {

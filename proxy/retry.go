@@ -18,7 +18,7 @@ type retryPolicy struct {
 // again reports whether to try once more, and after what wait. f is the
 // failure, none if the status was one to retry.
 func (p *retryPolicy) again(x *exchange, f failure, connected bool) (time.Duration, bool) {
-	if x.aborted || !x.uploadErr.none() || !x.bodyIsHere() && connected {
+	if x.aborted || !x.uploadErr.none() || !x.replayable && connected {
 		return 0, false
 	}
 	switch {

@@ -1,109 +1,129 @@
 package proxy
 
 import (
+	"errors"
 	"io"
+	"os"
 	"time"
 )
 
-// gatherBody reads a body that a retry or a mirror may need, up to
-// Limits.ReplayBytes. A larger one is sent once, as it comes.
+// gatherBody reads a body that came with its head, or that a retry or a mirror
+// may need, up to Limits.ReplayBytes. What is larger is sent once, as it comes.
 func (x *exchange) gatherBody(action *Action, target *Target) failure {
 	b := &x.reqBody
-	if b.complete() {
-		return failure{}
+	var err error
+	switch {
+	case b.complete():
+	case b.framing == framingCounted && int64(len(b.raw)) >= b.left:
+		x.gathered, err = b.next()
+	case x.mayKeepBody() && (action.Retry != nil || len(action.Mirrors) > 0 || len(target.Mirrors) > 0):
+		err = x.keepBody()
 	}
-	if b.framing == framingCounted && int64(len(b.raw)) >= b.left {
-		data, err := b.next() // all of it came with the head
-		x.gathered = data
-		return failureOf(err)
+	if err != nil {
+		return x.clientFailure(err)
 	}
-	wanted := action.Retry != nil || len(action.Mirrors) > 0 || len(target.Mirrors) > 0
-	if !wanted || x.req.ExpectContinue || b.framing == framingCounted && b.left > int64(x.Limits.ReplayBytes) {
-		return failure{}
-	}
+	x.replayable = b.complete()
+	return failure{}
+}
+
+// mayKeepBody reports whether the body may turn out small enough to keep. One
+// that the client holds back until it is asked for is not asked for too early.
+func (x *exchange) mayKeepBody() bool {
+	b := &x.reqBody
+	return !x.req.ExpectContinue && (b.framing != framingCounted || b.left <= int64(x.Limits.ReplayBytes))
+}
+
+func (x *exchange) keepBody() error {
 	x.kept = x.takeLarge()[:0]
 	for len(x.kept) < x.Limits.ReplayBytes {
-		data, err := b.next()
+		data, err := x.reqBody.next()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return clientFailure(err)
+			return err
 		}
 		x.kept = append(x.kept, data...)
 	}
 	x.gathered = x.kept
-	return failure{}
+	return nil
 }
-
-func failureOf(err error) failure {
-	if err == nil || err == io.EOF {
-		return failure{}
-	}
-	return clientFailure(err)
-}
-
-// bodyIsHere reports whether the whole body was gathered, so that it can be
-// sent again.
-func (x *exchange) bodyIsHere() bool { return x.reqBody.complete() }
 
 // startUpload sends the body, beside the wait for the response.
 func (x *exchange) startUpload() {
 	x.uploading = true
-	x.Loop.Go(x.uploadFn)
+	x.Loop.Go(x.uploadFunc)
 }
 
 // upload runs as a handler of its own.
 func (x *exchange) upload() {
 	defer func() {
 		x.uploading = false
+		x.up.expectResponse()
 		x.uploadDone.Wake()
 	}()
-	if x.req.ExpectContinue && !x.awaitContinue() {
+	if !x.awaitContinue() {
 		return
 	}
-	if len(x.gathered) > 0 && x.up.to.put(x.gathered) != nil {
-		return
+	written, err := x.sendBody()
+	switch {
+	case err == nil:
+		x.up.sent = true
+	case x.uploadStopped:
+	case !written:
+		x.failUpload(x.clientFailure(err))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		x.failUpload(sendFailure(err))
+	default: // the backend does not want the body; its response may say why
 	}
-	written, err := copyBody(&x.up.to, &x.reqBody)
-	if err == nil || written || x.uploadStopped {
-		return // what became of it, the response says
-	}
-	x.uploadErr = clientFailure(err)
-	x.up.cancel()
 }
 
-// awaitContinue holds the body back until the backend wants it, or has had its
-// time to say so (RFC 9110 section 10.1.1).
-func (x *exchange) awaitContinue() bool {
-	deadline := x.Loop.Now().Add(x.Limits.ContinueWait)
-	for !x.continued && !x.uploadStopped {
-		if x.mayContinue.Wait(deadline) != nil {
-			break
+func (x *exchange) sendBody() (written bool, err error) {
+	if len(x.gathered) > 0 {
+		if err := x.up.to.put(x.gathered); err != nil {
+			return true, err
 		}
 	}
-	if x.uploadStopped || x.started {
-		return false
-	}
-	x.letContinue()
-	return true
+	return copyBody(&x.up.to, &x.reqBody)
 }
 
-// letContinue tells the client, once, to send its body.
+// failUpload ends the try, unless its response is on the way to the client already.
+func (x *exchange) failUpload(f failure) {
+	x.uploadErr = f
+	if !x.started {
+		x.up.cancel()
+	}
+}
+
+// awaitsContinue reports whether the client holds the body back until it is
+// asked for it (RFC 9110 section 10.1.1).
+func (x *exchange) awaitsContinue() bool {
+	return x.uploading && x.req.ExpectContinue && !x.continued
+}
+
+// awaitContinue waits until the body may be read; false if it is not wanted.
+func (x *exchange) awaitContinue() bool {
+	for x.awaitsContinue() && !x.uploadStopped {
+		if x.mayContinue.Wait(time.Time{}) != nil {
+			return false
+		}
+	}
+	return !x.uploadStopped
+}
+
+// letContinue tells a client that waits for it, once, to send its body.
 func (x *exchange) letContinue() {
-	if x.continued {
+	if !x.awaitsContinue() {
 		return
 	}
 	x.continued = true
-	if x.req.ExpectContinue && x.req.Minor > 0 {
-		x.from.conn.SetWriteDeadline(x.Loop.Now().Add(x.Limits.BodyIdle))
-		io.WriteString(x.from.conn, "HTTP/1.1 100 Continue\r\n\r\n")
-	}
+	x.from.conn.SetWriteDeadline(x.Loop.Now().Add(x.Limits.BodyIdle))
+	io.WriteString(x.from.conn, "HTTP/1.1 100 Continue\r\n\r\n")
 	x.mayContinue.Wake()
 }
 
 // stopUpload ends an upload that is under way, and waits until it has let go of
-// the exchange's buffers.
+// the exchange's buffers; only where the loop stops, it may still have them.
 func (x *exchange) stopUpload() {
 	for x.uploading {
 		x.uploadStopped = true
@@ -111,7 +131,7 @@ func (x *exchange) stopUpload() {
 		x.up.cancel()
 		x.mayContinue.Wake()
 		if x.uploadDone.Wait(time.Time{}) != nil {
-			return // the loop stops
+			return
 		}
 	}
 }

@@ -33,7 +33,7 @@ type handlers struct {
 	later    []*coroutine // have had their share of this turn
 	live     []*coroutine // all that have a handler
 	unused   []*coroutine
-	awaiting int          // handlers in Await
+	awaiting int // handlers in Await
 	awaits   chan struct{}
 }
 

@@ -58,6 +58,9 @@ func (l *Loop) Listen(addr netip.AddrPort, accept func(loop.Conn)) (loop.Listene
 // ready implements source.
 func (s *listener) ready(uint32) {
 	for range maxBurst {
+		if s.paused || s.closed { // by what accept did
+			return
+		}
 		fd, remote, err := s.acceptOne()
 		if err == unix.EAGAIN {
 			return

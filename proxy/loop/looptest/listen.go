@@ -18,6 +18,7 @@ var listenTests = map[string]func(*testing.T, Engine){
 	"a listener can close and listen again":       testListenAgain,
 	"Pause leaves connections queued":             testPause,
 	"Close accepts what is queued":                testCloseAcceptsQueued,
+	"accept may close its listener":               testCloseInAccept,
 	"a panic in accept does not end the listener": testAcceptPanic,
 	"many clients at once":                        testManyClients,
 	"a closed listener refuses":                   testClosedListener,
@@ -109,15 +110,7 @@ func testPause(t *testing.T, e Engine) {
 func testCloseAcceptsQueued(t *testing.T, e Engine) {
 	const clients = 20
 	f := start(t, e, 1)
-	addr := make(chan loop.Listener, 1)
-	f.post(func() {
-		l, err := f.loop.Listen(anyPort, func(c loop.Conn) { c.Loop().Go(func() { echo(c); c.Close() }) })
-		if err != nil {
-			t.Errorf("Listen: %v", err)
-		}
-		addr <- l
-	})
-	l := <-addr
+	l := f.listen(f.loop, anyPort, func(c loop.Conn) { c.Loop().Go(func() { echo(c); c.Close() }) })
 	f.post(l.Pause)
 	var conns []net.Conn
 	for range clients {
@@ -125,6 +118,31 @@ func testCloseAcceptsQueued(t *testing.T, e Engine) {
 	}
 	f.post(func() { l.Close() })
 	for _, c := range conns {
+		say(t, c, "x")
+		hear(t, c, "x")
+	}
+}
+
+func testCloseInAccept(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	var l loop.Listener
+	var err error
+	f.post(func() {
+		l, err = f.loop.Listen(anyPort, func(c loop.Conn) {
+			l.Close()
+			c.Loop().Go(func() { echo(c); c.Close() })
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var clients []net.Conn
+	f.post(func() {
+		for range 5 {
+			clients = append(clients, f.dial(l.Addr()))
+		}
+	})
+	for _, c := range clients {
 		say(t, c, "x")
 		hear(t, c, "x")
 	}

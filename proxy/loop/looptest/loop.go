@@ -21,6 +21,7 @@ var loopTests = map[string]func(*testing.T, Engine){
 	"waiting after Stop fails":                   testWaitAfterStop,
 	"Stop before Run":                            testStopBeforeRun,
 	"Stop closes idle connections and listeners": testStopCloses,
+	"whatever peers do, every handler ends":      testChaos,
 	"what is set up before Run is served":        testBeforeRun,
 }
 
