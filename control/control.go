@@ -7,13 +7,14 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/status"
 	"github.com/sluicegateway/sluice/control/translate"
 )
 
@@ -35,7 +36,9 @@ type Source interface {
 
 // DataPlane serves configurations.
 type DataPlane interface {
-	// Apply puts the delta into force and says what is served then.
+	// Apply puts the delta into force and says what is served then. It tries
+	// listeners again that it could not serve before. A report on an earlier
+	// version than the delta's says that the delta was not taken.
 	Apply(*config.Delta) config.Report
 }
 
@@ -52,12 +55,23 @@ type Options struct {
 	Applied func(*State)
 }
 
+// retryDelay is how long after a listener could not be served it is tried again:
+// most often its port belongs to a program that is about to end.
+const retryDelay = 2 * time.Second
+
 // Control is the control half of a gateway. Run has one goroutine; State may be
 // called from any.
 type Control struct {
-	options    Options
+	options Options
+	state   atomic.Pointer[State]
+
+	mu         sync.Mutex // held for a step: an update of the source, or a retry
 	translator *translate.Translator
-	state      atomic.Pointer[State]
+	// behind says that the data plane did not take the last change, so that the
+	// next one must be the whole configuration.
+	behind bool
+	retry  *time.Timer
+	ended  bool
 }
 
 // New makes a Control that has seen no object.
@@ -72,37 +86,79 @@ func (c *Control) State() *State { return c.state.Load() }
 
 // Run follows the source until ctx ends or the source fails.
 func (c *Control) Run(ctx context.Context, source Source) error {
+	defer c.end()
 	return source.Run(ctx, c.update)
 }
 
-// update takes a change through the whole way. The data plane's loops share the
-// processors with it and answer requests meanwhile, so it offers its own to them
-// between the steps.
+func (c *Control) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	if c.retry != nil {
+		c.retry.Stop()
+	}
+}
+
+// update takes a change through the whole way.
 func (c *Control) update(u Update) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	start := time.Now()
 	before := c.State()
 	next := before.with(u)
-	runtime.Gosched()
-
 	translated := c.translator.Update(next.Snapshot, keys(u.Changes))
-	runtime.Gosched()
-	if !translated.Delta.Empty() {
-		next.Report = c.options.DataPlane.Apply(translated.Delta)
-		runtime.Gosched()
+	delta := translated.Delta
+	if c.behind {
+		delta = translated.View.Config()
 	}
+	if !delta.Empty() {
+		next.Report = c.options.DataPlane.Apply(delta)
+		c.behind = next.Report.Version < delta.Version
+	}
+	c.publish(before, next, translated)
+	c.logConfiguration(delta, time.Since(start))
+}
+
+// tryAgain has the data plane try the listeners that it could not serve.
+func (c *Control) tryAgain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return
+	}
+	before := c.State()
+	next := *before
+	next.Report = c.options.DataPlane.Apply(&config.Delta{Version: before.Report.Version})
+	c.publish(before, &next, translate.Result{Statuses: map[snapshot.Key]status.Status{}})
+}
+
+// publish completes the next state by what the data plane reported, and tells of it.
+func (c *Control) publish(before, next *State, translated translate.Result) {
 	served := c.translator.Served(next.Report)
 	next.View = served.View
 	changed := translated.Statuses
 	maps.Copy(changed, served.Statuses)
-	next.stamp(changed, start)
+	next.stamp(changed, time.Now())
 	c.state.Store(next)
 
 	found := append(translated.Found, served.Found...)
 	c.logFindings(next, found)
 	c.logConditions(before, next, changed, found)
-	c.logConfiguration(translated.Delta, time.Since(start))
 	if c.options.Applied != nil {
 		c.options.Applied(next)
+	}
+	c.planRetry(next.Report)
+}
+
+func (c *Control) planRetry(r config.Report) {
+	if c.retry != nil {
+		c.retry.Stop()
+	}
+	for _, err := range r.Listeners {
+		if err != nil {
+			c.retry = time.AfterFunc(retryDelay, c.tryAgain)
+			return
+		}
 	}
 }
 

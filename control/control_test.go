@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,20 +36,38 @@ func (s script) Run(_ context.Context, update func(control.Update)) error {
 	return nil
 }
 
-// plane is a data plane that serves all listeners but those it has an error for.
+// plane is a data plane that serves all listeners but those it has an error for,
+// and takes no delta of the versions that it refuses.
 type plane struct {
-	applied []*config.Delta
-	failing map[string]error
-	config.Report
+	mu        sync.Mutex
+	applied   []*config.Delta
+	failing   map[string]error
+	refusing  map[uint64]bool
+	version   uint64
+	listeners []*config.Listener // of the last delta that had any
 }
 
 func (p *plane) Apply(d *config.Delta) config.Report {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.applied = append(p.applied, d)
-	p.Report = config.Report{Version: d.Version, Listeners: map[string]error{}}
-	for _, l := range d.Listeners {
-		p.Listeners[l.Name] = p.failing[l.Name]
+	if !p.refusing[d.Version] {
+		p.version = d.Version
 	}
-	return p.Report
+	if len(d.Listeners) > 0 {
+		p.listeners = d.Listeners
+	}
+	report := config.Report{Version: p.version, Listeners: map[string]error{}}
+	for _, l := range p.listeners {
+		report.Listeners[l.Name] = p.failing[l.Name]
+	}
+	return report
+}
+
+func (p *plane) mend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failing = nil
 }
 
 func class() *gatewayv1.GatewayClass {
@@ -110,7 +130,7 @@ func TestProgrammedIsWhatTheDataPlaneServes(t *testing.T) {
 	p := &plane{failing: map[string]error{"default/gw/http": errors.New("port 80 is in use")}}
 	c, log := run(t, p, script{
 		say(control.Update{Changes: set(class(), gateway(80))}),
-		func(func(control.Update)) { p.failing = nil },
+		func(func(control.Update)) { p.mend() },
 		say(control.Update{Changes: set(gateway(81))}),
 	})
 	if got := programmed(t, c.State()); got.Status != metav1.ConditionTrue {
@@ -123,6 +143,64 @@ func TestProgrammedIsWhatTheDataPlaneServes(t *testing.T) {
 		if n := strings.Count(log, want); n == 0 {
 			t.Errorf("the log does not say %q:\n%s", want, log)
 		}
+	}
+}
+
+func TestListenersThatFailAreTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &plane{failing: map[string]error{"default/gw/http": errors.New("port 80 is in use")}}
+		var state *control.State
+		c := control.New(control.Options{
+			Translate: translate.Options{ControllerName: controllerName},
+			DataPlane: p,
+			Log:       slog.New(slog.DiscardHandler),
+			Applied:   func(s *control.State) { state = s },
+		})
+		err := c.Run(t.Context(), script{
+			say(control.Update{Changes: set(class(), gateway(80))}),
+			func(func(control.Update)) {
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if got := programmed(t, c.State()); got.Status != metav1.ConditionFalse {
+					t.Errorf("Programmed is %+v", got)
+				}
+				p.mend()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if got := programmed(t, c.State()); got.Status != metav1.ConditionTrue {
+					t.Errorf("Programmed is %+v", got)
+				}
+				if state != c.State() {
+					t.Error("nobody was told")
+				}
+			},
+			say(control.Update{Changes: set(gateway(81))}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		applied := len(p.applied)
+		time.Sleep(time.Minute)
+		if len(p.applied) != applied {
+			t.Error("it goes on trying after all is well")
+		}
+	})
+}
+
+func TestADataPlaneThatFellBehindGetsEverything(t *testing.T) {
+	p := &plane{refusing: map[uint64]bool{2: true}}
+	run(t, p, script{
+		say(control.Update{Changes: set(class(), gateway(80))}),
+		say(control.Update{Changes: set(gateway(81))}),
+		say(control.Update{Changes: set(gateway(82))}),
+		say(control.Update{Changes: set(gateway(83))}),
+	})
+	var resets []bool
+	for _, d := range p.applied {
+		resets = append(resets, d.Reset)
+	}
+	if want := []bool{true, false, true, false}; !slices.Equal(resets, want) {
+		t.Errorf("whole configurations: %v, want %v", resets, want)
 	}
 }
 
