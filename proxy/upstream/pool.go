@@ -169,6 +169,7 @@ func (p *Pool) takeIdle(e *Endpoint) *Conn {
 		c := list.youngest
 		p.unlink(c)
 		quiet := c.StopNotify()
+		c.SetReadDeadline(time.Time{})
 		if quiet && p.silent(c) && e.has(c.addr) {
 			return c
 		}
