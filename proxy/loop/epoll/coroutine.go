@@ -194,17 +194,17 @@ func (l *Loop) spend(bytes int) {
 
 // Sleep implements loop.Loop.
 func (l *Loop) Sleep(d time.Duration) error {
-	co := l.mustWait("Sleep")
-	if l.ending {
-		return loop.ErrStopped
-	}
-	l.wheel.arm(&co.timer, l.clock.deadline(l.now.Add(d)))
-	co.suspend()
-	l.wheel.disarm(&co.timer)
-	if co.result == os.ErrDeadlineExceeded {
+	err := l.mustWait("Sleep").park(l.after(d))
+	if err == os.ErrDeadlineExceeded {
 		return nil
 	}
-	return co.result
+	return err
+}
+
+// after returns the tick that is d from now, or the next one, so that others
+// run even if d is nothing.
+func (l *Loop) after(d time.Duration) tick {
+	return max(l.clock.deadline(l.now.Add(d)), l.wheel.now+1)
 }
 
 // Await implements loop.Loop. At most 256 functions run at once; more wait.

@@ -60,7 +60,7 @@ func extend(src, dst *Conn, idle time.Duration) {
 	if idle == 0 {
 		return
 	}
-	by := dst.loop.clock.deadline(dst.loop.now.Add(idle))
+	by := dst.loop.after(idle)
 	src.setReadBy(by)
 	dst.setWriteBy(by)
 }

@@ -59,7 +59,7 @@ func (f *afterFunc) Stop() bool {
 
 // Reset implements loop.Timer.
 func (f *afterFunc) Reset(d time.Duration) {
-	f.loop.wheel.arm(&f.timer, f.loop.clock.deadline(f.loop.now.Add(d)))
+	f.loop.wheel.arm(&f.timer, f.loop.after(d))
 }
 
 func (f *afterFunc) expired() {

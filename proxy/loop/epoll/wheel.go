@@ -25,13 +25,14 @@ func (c *clock) start(now time.Time) { c.epoch = now.Add(-tickTime) }
 // tick returns the present's tick.
 func (c *clock) tick(now time.Time) tick { return tick(now.Sub(c.epoch) / tickTime) }
 
-// deadline returns t's tick. All that is past is tick 1.
+// deadline returns t's tick: for all that is past 1, for what lies more than a
+// century ahead the same.
 func (c *clock) deadline(t time.Time) tick {
-	const forever = 1 << 62
-	d := t.Sub(c.epoch)
-	if t.IsZero() || d > forever {
+	const century = 100 * 365 * 24 * time.Hour
+	if t.IsZero() {
 		return never
 	}
+	d := min(t.Sub(c.epoch), century)
 	return max(1, tick((d+tickTime-1)/tickTime))
 }
 
