@@ -83,11 +83,8 @@ func (c *content) load(stdin io.Reader, budget int64) ([]byte, error) {
 
 // fail keeps the documents of before, and says why.
 func (c *content) fail(err error) {
-	c.problem = &diagnostic.Diagnostic{
-		Severity: diagnostic.Error, File: c.path,
-		Message: "cannot be read: " + reason(err),
-		Fix:     "until it can, the last accepted versions of its objects stay in force",
-	}
+	problem := unreadable(c.path, err, keptUntilRead)
+	c.problem = &problem
 }
 
 func isBlank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }

@@ -29,7 +29,7 @@ var namespaceKind = coreKind{
 		if namespace.Labels == nil {
 			namespace.Labels = map[string]string{}
 		}
-		namespace.Labels[namespaceNameKey] = namespace.Name
+		namespace.Labels[corev1.LabelMetadataName] = namespace.Name
 	},
 	rules: func(snapshot.Object) field.ErrorList { return nil },
 }

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"strings"
@@ -72,11 +73,12 @@ func (t *trial) prune(fields map[string]any, schema *structuralschema.Structural
 // validate holds an object to a version's schema, and to its CEL rules unless they
 // cannot be evaluated.
 func (t *trial) validate(fields map[string]any, v *version, evaluate bool) {
+	ctx := context.Background() // nothing here waits
 	errs := validation.ValidateCustomResource(nil, fields, v.schema)
-	errs = append(errs, objectmeta.Validate(background, nil, fields, v.structural, false)...)
+	errs = append(errs, objectmeta.Validate(ctx, nil, fields, v.structural, false)...)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, v.structural, fields)...)
 	if rules := v.rules(); rules != nil && evaluate && !blocksRules(errs) {
-		found, _ := rules.Validate(background, nil, v.structural, fields, nil, celconfig.RuntimeCELCostBudget)
+		found, _ := rules.Validate(ctx, nil, v.structural, fields, nil, celconfig.RuntimeCELCostBudget)
 		errs = append(errs, found...)
 	}
 	t.refuseAll(errs)

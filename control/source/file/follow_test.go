@@ -360,6 +360,32 @@ func TestRunKeepsWhatWasAccepted(t *testing.T) {
 	})
 }
 
+// TestRunKeepsWhatItCannotReach swaps a link on the way to a directory for one that
+// leads to itself.
+func TestRunKeepsWhatItCannotReach(t *testing.T) {
+	base := t.TempDir()
+	writeFile(t, filepath.Join(base, "real", "a.yaml"), configMap("a", "1"))
+	entry := filepath.Join(base, "entry")
+	link(t, "real", entry)
+	f := follow(t, file.Options{Paths: []string{entry}})
+	swap := func(target string) {
+		t.Helper()
+		link(t, target, entry+".next")
+		if err := os.Rename(entry+".next", entry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	swap("entry")
+	f.until(f.tells("stay in force"))
+	writeFile(t, filepath.Join(base, "real", "b.yaml"), configMap("b", "1"))
+	swap("real")
+	f.until(f.has("b", "1"))
+	f.until(f.tellsNothing)
+	if len(f.removed) > 0 {
+		t.Errorf("objects were gone for a while: %v", f.removed)
+	}
+}
+
 func TestRunCountsGenerations(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.yaml")

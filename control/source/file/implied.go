@@ -8,6 +8,12 @@ import (
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
+// The GatewayClass that is there without being written.
+const (
+	gatewayClassName = "sluice"
+	controllerName   = "sluice.dev/gateway-controller"
+)
+
 // imply adds the objects that a cluster with Sluice would have without anyone writing
 // them into the files: the namespaces of all objects, and the class "sluice".
 func (p *posting) imply() {
@@ -18,9 +24,9 @@ func (p *posting) imply() {
 		}
 	}
 	for name := range namespaces {
-		p.implyObject(snapshot.Key{Kind: kindNamespace, Name: name}, newNamespace)
+		p.implyObject(snapshot.Key{Kind: snapshot.KindNamespace, Name: name}, newNamespace)
 	}
-	class := snapshot.Key{Kind: kindGatewayClass, Name: gatewayClassName}
+	class := snapshot.Key{Kind: snapshot.KindGatewayClass, Name: gatewayClassName}
 	if _, refused := p.owners[class]; !refused {
 		p.implyObject(class, newGatewayClass)
 	}
@@ -43,14 +49,14 @@ func (p *posting) implyObject(key snapshot.Key, create func(name string) snapsho
 
 func newNamespace(name string) snapshot.Object {
 	return &corev1.Namespace{
-		TypeMeta:   metav1.TypeMeta{APIVersion: coreVersion, Kind: string(kindNamespace)},
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{namespaceNameKey: name}},
+		TypeMeta:   metav1.TypeMeta{APIVersion: corev1.SchemeGroupVersion.String(), Kind: string(snapshot.KindNamespace)},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelMetadataName: name}},
 	}
 }
 
 func newGatewayClass(name string) snapshot.Object {
 	return &gatewayv1.GatewayClass{
-		TypeMeta:   metav1.TypeMeta{APIVersion: gatewayv1.GroupVersion.String(), Kind: string(kindGatewayClass)},
+		TypeMeta:   metav1.TypeMeta{APIVersion: gatewayv1.GroupVersion.String(), Kind: string(snapshot.KindGatewayClass)},
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       gatewayv1.GatewayClassSpec{ControllerName: controllerName},
 	}

@@ -11,17 +11,9 @@ import (
 )
 
 const (
-	gatewayGroup      = "gateway.networking.k8s.io"
-	gatewayXGroup     = "gateway.networking.x-k8s.io"
-	defaultNamespace  = "default"
-	gatewayClassName  = "sluice"
-	controllerName    = "sluice.dev/gateway-controller"
-	namespaceNameKey  = "kubernetes.io/metadata.name"
-	kindNamespace     = snapshot.Kind("Namespace")
-	kindGatewayClass  = snapshot.Kind("GatewayClass")
-	coreVersion       = "v1"
-	gatewayVersion    = "v1"
-	experimentVersion = "v1alpha1"
+	gatewayGroup  = gatewayv1.GroupName
+	gatewayXGroup = gatewayxv1alpha1.GroupName
+	sluiceGroup   = sluicev1alpha1.GroupName
 )
 
 // kind is a kind of object that Sluice reads.
@@ -47,26 +39,26 @@ func (k *kind) apiVersion() string {
 
 // kinds are all that Sluice reads.
 var kinds = []kind{
-	{Group: gatewayGroup, Version: gatewayVersion, Name: kindGatewayClass, New: newObject[gatewayv1.GatewayClass]},
-	{Group: gatewayGroup, Version: gatewayVersion, Name: "Gateway", Namespaced: true, New: newObject[gatewayv1.Gateway]},
-	{Group: gatewayGroup, Version: gatewayVersion, Name: "ListenerSet", Namespaced: true, New: newObject[gatewayv1.ListenerSet]},
-	{Group: gatewayGroup, Version: gatewayVersion, Name: "HTTPRoute", Namespaced: true, New: newObject[gatewayv1.HTTPRoute]},
-	{Group: gatewayGroup, Version: gatewayVersion, Name: "GRPCRoute", Namespaced: true, New: newObject[gatewayv1.GRPCRoute]},
-	{Group: gatewayGroup, Version: gatewayVersion, Name: "TLSRoute", Namespaced: true, New: newObject[gatewayv1.TLSRoute]},
-	{Group: gatewayGroup, Version: gatewayVersion, Name: "TCPRoute", Namespaced: true, New: newObject[gatewayv1.TCPRoute]},
-	{Group: gatewayGroup, Version: gatewayVersion, Name: "UDPRoute", Namespaced: true, New: newObject[gatewayv1.UDPRoute]},
-	{Group: gatewayGroup, Version: gatewayVersion, Name: "ReferenceGrant", Namespaced: true, New: newObject[gatewayv1.ReferenceGrant]},
-	{Group: gatewayGroup, Version: gatewayVersion, Name: "BackendTLSPolicy", Namespaced: true, New: newObject[gatewayv1.BackendTLSPolicy]},
-	{Group: gatewayXGroup, Version: experimentVersion, Name: "XBackend", Namespaced: true, New: newObject[gatewayxv1alpha1.XBackend]},
-	{Group: gatewayXGroup, Version: experimentVersion, Name: "XBackendTrafficPolicy", Namespaced: true, New: newObject[gatewayxv1alpha1.XBackendTrafficPolicy]},
-	{Group: gatewayXGroup, Version: experimentVersion, Name: "XMesh", New: newObject[gatewayxv1alpha1.XMesh]},
-	{Group: sluicev1alpha1.GroupName, Version: experimentVersion, Name: "Backend", Namespaced: true, New: newObject[sluicev1alpha1.Backend]},
+	{Group: gatewayGroup, Version: "v1", Name: snapshot.KindGatewayClass, New: newObject[gatewayv1.GatewayClass]},
+	{Group: gatewayGroup, Version: "v1", Name: snapshot.KindGateway, Namespaced: true, New: newObject[gatewayv1.Gateway]},
+	{Group: gatewayGroup, Version: "v1", Name: snapshot.KindListenerSet, Namespaced: true, New: newObject[gatewayv1.ListenerSet]},
+	{Group: gatewayGroup, Version: "v1", Name: snapshot.KindHTTPRoute, Namespaced: true, New: newObject[gatewayv1.HTTPRoute]},
+	{Group: gatewayGroup, Version: "v1", Name: snapshot.KindGRPCRoute, Namespaced: true, New: newObject[gatewayv1.GRPCRoute]},
+	{Group: gatewayGroup, Version: "v1", Name: snapshot.KindTLSRoute, Namespaced: true, New: newObject[gatewayv1.TLSRoute]},
+	{Group: gatewayGroup, Version: "v1", Name: snapshot.KindTCPRoute, Namespaced: true, New: newObject[gatewayv1.TCPRoute]},
+	{Group: gatewayGroup, Version: "v1", Name: snapshot.KindUDPRoute, Namespaced: true, New: newObject[gatewayv1.UDPRoute]},
+	{Group: gatewayGroup, Version: "v1", Name: snapshot.KindReferenceGrant, Namespaced: true, New: newObject[gatewayv1.ReferenceGrant]},
+	{Group: gatewayGroup, Version: "v1", Name: snapshot.KindBackendTLSPolicy, Namespaced: true, New: newObject[gatewayv1.BackendTLSPolicy]},
+	{Group: gatewayXGroup, Version: "v1alpha1", Name: snapshot.KindXBackend, Namespaced: true, New: newObject[gatewayxv1alpha1.XBackend]},
+	{Group: gatewayXGroup, Version: "v1alpha1", Name: snapshot.KindXBackendTrafficPolicy, Namespaced: true, New: newObject[gatewayxv1alpha1.XBackendTrafficPolicy]},
+	{Group: gatewayXGroup, Version: "v1alpha1", Name: snapshot.KindXMesh, New: newObject[gatewayxv1alpha1.XMesh]},
+	{Group: sluiceGroup, Version: "v1alpha1", Name: snapshot.KindBackend, Namespaced: true, New: newObject[sluicev1alpha1.Backend]},
 
-	{Version: coreVersion, Name: kindNamespace, New: newObject[corev1.Namespace], Core: &namespaceKind},
-	{Version: coreVersion, Name: "Service", Namespaced: true, New: newObject[corev1.Service], Core: &serviceKind},
-	{Version: coreVersion, Name: "Secret", Namespaced: true, New: newObject[corev1.Secret], Core: &secretKind},
-	{Version: coreVersion, Name: "ConfigMap", Namespaced: true, New: newObject[corev1.ConfigMap], Core: &configMapKind},
-	{Group: "discovery.k8s.io", Version: coreVersion, Name: "EndpointSlice", Namespaced: true, New: newObject[discoveryv1.EndpointSlice], Core: &endpointSliceKind},
+	{Version: "v1", Name: snapshot.KindNamespace, New: newObject[corev1.Namespace], Core: &namespaceKind},
+	{Version: "v1", Name: snapshot.KindService, Namespaced: true, New: newObject[corev1.Service], Core: &serviceKind},
+	{Version: "v1", Name: snapshot.KindSecret, Namespaced: true, New: newObject[corev1.Secret], Core: &secretKind},
+	{Version: "v1", Name: snapshot.KindConfigMap, Namespaced: true, New: newObject[corev1.ConfigMap], Core: &configMapKind},
+	{Group: discoveryv1.GroupName, Version: "v1", Name: snapshot.KindEndpointSlice, Namespaced: true, New: newObject[discoveryv1.EndpointSlice], Core: &endpointSliceKind},
 }
 
 func newObject[T any, P interface {
@@ -90,11 +82,11 @@ func kindNamed(name snapshot.Kind) *kind {
 // ownsGroup is true of groups whose every kind Sluice knows, so that an unknown kind
 // in them is a mistake rather than something for another program.
 func ownsGroup(group string) bool {
-	return group == gatewayGroup || group == gatewayXGroup || group == sluicev1alpha1.GroupName
+	return group == gatewayGroup || group == gatewayXGroup || group == sluiceGroup
 }
 
 // formerNames are kinds that go by another name today.
 var formerNames = map[string]snapshot.Kind{
-	"ReferencePolicy": "ReferenceGrant",
-	"XListenerSet":    "ListenerSet",
+	"ReferencePolicy": snapshot.KindReferenceGrant,
+	"XListenerSet":    snapshot.KindListenerSet,
 }

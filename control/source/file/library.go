@@ -57,7 +57,7 @@ func (l *library) refresh(ctx context.Context, found *listing, scan rescan) (dou
 		files = append(files, file)
 	}
 	for _, file := range l.files {
-		if known[file.path] != nil && file.missing(scan) {
+		if known[file.path] != nil && (found.hides(file.path) || file.missing(scan)) {
 			files = append(files, file)
 		}
 	}

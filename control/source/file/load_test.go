@@ -3,6 +3,7 @@ package file_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/control/diagnostic"
@@ -126,6 +128,34 @@ ports: [{port: 8080}]
 	class := object[*gatewayv1.GatewayClass](t, contents, "sluice")
 	if class.Spec.ControllerName != "sluice.dev/gateway-controller" {
 		t.Errorf("class: %+v", class.Spec)
+	}
+}
+
+// TestEveryDefinition holds each served version of each embedded definition to being
+// known.
+func TestEveryDefinition(t *testing.T) {
+	paths, err := filepath.Glob("crds/*.json")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no definitions: %v", err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var crd apiextensionsv1.CustomResourceDefinition
+		if err := json.Unmarshal(text, &crd); err != nil {
+			t.Fatal(err)
+		}
+		for _, version := range crd.Spec.Versions {
+			contents := loadText(t, fmt.Sprintf("apiVersion: %s/%s\nkind: %s\nmetadata: {name: a}\n",
+				crd.Spec.Group, version.Name, crd.Spec.Names.Kind))
+			got := describe(contents.Update)
+			refused := strings.Contains(got, "is not served")
+			if strings.Contains(got, "has no kind") || strings.Contains(got, "ignored") || refused == version.Served {
+				t.Errorf("%s %s, served %v: %s", crd.Name, version.Name, version.Served, got)
+			}
+		}
 	}
 }
 

@@ -22,6 +22,8 @@ type listing struct {
 	// dirs are the directories whose changes can change the listing, without links.
 	dirs     []string
 	problems []diagnostic.Diagnostic
+	// hidden are the paths that are there, but cannot be read.
+	hidden []string
 
 	// seen are the files and directories that were met, without links.
 	seen map[string]bool
@@ -71,10 +73,26 @@ func (l *listing) named(path string) {
 }
 
 func (l *listing) fail(path string, err error) {
-	l.problems = append(l.problems, diagnostic.Diagnostic{
-		Severity: diagnostic.Error, File: path,
-		Message: "cannot be read: " + reason(err),
-		Fix:     "give paths of files and directories that exist and may be read",
+	fix := "give paths of files and directories that exist"
+	if !errors.Is(err, fs.ErrNotExist) {
+		fix = keptUntilRead
+		l.hidden = append(l.hidden, path)
+	}
+	l.problems = append(l.problems, unreadable(path, err, fix))
+}
+
+const keptUntilRead = "until it can, the last accepted versions of its objects stay in force"
+
+func unreadable(path string, err error, fix string) diagnostic.Diagnostic {
+	return diagnostic.Diagnostic{
+		Severity: diagnostic.Error, File: path, Message: "cannot be read: " + reason(err), Fix: fix,
+	}
+}
+
+// hides is true of a file that may be there, at a path that cannot be read.
+func (l *listing) hides(file string) bool {
+	return slices.ContainsFunc(l.hidden, func(path string) bool {
+		return file == path || strings.HasPrefix(file, filepath.Clean(path)+string(filepath.Separator))
 	})
 }
 

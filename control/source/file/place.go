@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sluicegateway/sluice/control/diagnostic"
@@ -63,7 +64,7 @@ func (p place) identify(value any) snapshot.Key {
 	key.Name, _ = metadata["name"].(string)
 	key.Namespace, _ = metadata["namespace"].(string)
 	if kind := kindNamed(key.Kind); kind != nil && kind.Namespaced && key.Namespace == "" {
-		key.Namespace = defaultNamespace
+		key.Namespace = metav1.NamespaceDefault
 	} else if kind != nil && !kind.Namespaced {
 		key.Namespace = ""
 	}

@@ -1,8 +1,6 @@
 package file
 
 import (
-	"context"
-
 	"go.yaml.in/yaml/v3"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -93,6 +91,3 @@ func plain(node *yaml.Node) (text string, ok bool) {
 	}
 	return node.Value, true
 }
-
-// background is the context of validators, none of which waits for anything.
-var background = context.Background()
