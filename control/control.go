@@ -117,6 +117,7 @@ func (c *Control) update(u Update) {
 	}
 	c.publish(before, next, translated)
 	c.logConfiguration(delta, time.Since(start))
+	c.tell(next)
 }
 
 // tryAgain has the data plane try the listeners that it could not serve.
@@ -130,9 +131,10 @@ func (c *Control) tryAgain() {
 	next := *before
 	next.Report = c.options.DataPlane.Apply(&config.Delta{Version: before.Report.Version})
 	c.publish(before, &next, translate.Result{Statuses: map[snapshot.Key]status.Status{}})
+	c.tell(&next)
 }
 
-// publish completes the next state by what the data plane reported, and tells of it.
+// publish completes the next state by what the data plane reported.
 func (c *Control) publish(before, next *State, translated translate.Result) {
 	served := c.translator.Served(next.Report)
 	next.View = served.View
@@ -144,10 +146,13 @@ func (c *Control) publish(before, next *State, translated translate.Result) {
 	found := append(translated.Found, served.Found...)
 	c.logFindings(next, found)
 	c.logConditions(before, next, changed, found)
-	if c.options.Applied != nil {
-		c.options.Applied(next)
-	}
 	c.planRetry(next.Report)
+}
+
+func (c *Control) tell(s *State) {
+	if c.options.Applied != nil {
+		c.options.Applied(s)
+	}
 }
 
 func (c *Control) planRetry(r config.Report) {
