@@ -17,7 +17,7 @@ type connection struct {
 	bind     netip.AddrPort
 	client   string // the peer's address, without its port
 	trusted  bool   // the peer is a proxy whose word counts
-	draining bool
+	draining bool   // it serves one more request at most
 	idle     bool
 	closed   bool
 	left     int64 // bytes that it may still send while it lingers
@@ -32,7 +32,7 @@ type connection struct {
 // socket is being closed; onClose runs when it has ended.
 func (w *Worker) Accept(bind netip.AddrPort, nc loop.Conn, last bool, onClose func()) {
 	peer := nc.RemoteAddr().Addr().Unmap()
-	c := &connection{worker: w, conn: nc, bind: bind, client: peer.String(), trusted: w.trusts(peer), draining: last, onClose: onClose}
+	c := &connection{worker: w, conn: nc, bind: bind, client: peer.String(), trusted: w.trusts(peer), draining: last || w.draining, onClose: onClose}
 	c.readable, c.serveFunc = c.onReadable, c.serve
 	w.connections[c] = struct{}{}
 	c.wait()
@@ -50,12 +50,19 @@ func (w *Worker) trusts(peer netip.Addr) bool {
 // wait lets the connection idle until a request comes.
 func (c *connection) wait() {
 	c.idle = true
-	patience := c.worker.Limits.KeepAlive
-	if c.lastRequest() { // it came as the socket closed: its request is on the way
-		patience = c.worker.Limits.LingerTime
+	c.limitIdle()
+	c.conn.Notify(c.readable)
+}
+
+// limitIdle bounds the wait. Where it is the last one, only a request that the
+// client sent before it could know of that is still to come.
+func (c *connection) limitIdle() {
+	limits := &c.worker.Limits
+	patience := limits.KeepAlive
+	if c.draining {
+		patience = limits.LingerTime
 	}
 	c.conn.SetReadDeadline(c.worker.Loop.Now().Add(patience))
-	c.conn.Notify(c.readable)
 }
 
 func (c *connection) onReadable(err error) {
@@ -98,14 +105,13 @@ func (c *connection) serve() {
 }
 
 func (c *connection) meet(end fate) {
-	switch {
-	case end == fateTunnel:
-	case end == fateKeep && !c.lastRequest():
+	switch end {
+	case fateKeep:
 		c.wait()
-	case end == fateClose:
-		c.close()
-	default:
+	case fateLinger:
 		c.linger()
+	case fateClose:
+		c.close()
 	}
 }
 
@@ -132,13 +138,12 @@ func (c *connection) onLinger(err error) {
 	c.close()
 }
 
-// lastRequest reports whether the connection must not serve another request.
-func (c *connection) lastRequest() bool { return c.draining || c.worker.draining }
-
-// closeIdle closes the connection if it waits for a request.
-func (c *connection) closeIdle() {
-	if c.idle && c.conn.StopNotify() {
-		c.close()
+// drain lets the connection serve no more than the request that it carries or
+// that is on its way already.
+func (c *connection) drain() {
+	c.draining = true
+	if c.idle {
+		c.limitIdle()
 	}
 }
 

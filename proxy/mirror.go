@@ -4,12 +4,16 @@ import (
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy/http1"
-	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/upstream"
 )
 
-// mirrorTime bounds the whole of a mirrored exchange.
-const mirrorTime = 15 * time.Second
+// A mirror is not waited for, so a slow one must not cost ever more: mirrorTime
+// bounds the whole of a mirrored exchange, and maxMirrors how many of them one
+// worker has under way; those above are left out.
+const (
+	mirrorTime = 15 * time.Second
+	maxMirrors = 128
+)
 
 // mirror sends copies of the request to those mirrors whose turn it is. A body
 // that is too large to keep (Limits.ReplayBytes) is not mirrored, and so its
@@ -19,7 +23,7 @@ func (x *exchange) mirror(mirrors []Mirror) {
 		return
 	}
 	for i := range mirrors {
-		if m := &mirrors[i]; m.Sample.Next(x.ID) {
+		if m := &mirrors[i]; m.Sample.Next(x.ID) && x.mirrors < maxMirrors {
 			x.sendMirror(m.Backend)
 		}
 	}
@@ -32,6 +36,7 @@ func (x *exchange) sendMirror(b *upstream.Backend) {
 		req.BodyLength = int64(len(x.gathered))
 	}
 	m := &mirrored{worker: x.Worker, payload: append(http1.AppendRequest(nil, req), x.gathered...)}
+	x.mirrors++
 	x.Loop.Go(func() { m.run(b) })
 }
 
@@ -44,6 +49,7 @@ type mirrored struct {
 
 func (m *mirrored) run(b *upstream.Backend) {
 	w := m.worker
+	defer func() { w.mirrors-- }()
 	deadline := w.Loop.Now().Add(mirrorTime)
 	endpoint, err := w.Pool.Pick(b, nil)
 	if err != nil {
@@ -59,17 +65,7 @@ func (m *mirrored) run(b *upstream.Backend) {
 		return
 	}
 	conn.SetReadDeadline(deadline)
-	discard(conn, w)
-}
-
-// discard reads what comes until the end, so that the peer is not reset while
-// it answers.
-func discard(c loop.Conn, w *Worker) {
-	buf := w.takeLarge()
-	defer w.putLarge(buf)
-	for {
-		if _, err := c.Read(buf); err != nil {
-			return
-		}
+	for answer := make([]byte, headBuffer); err == nil; { // so that the backend is not reset while it answers
+		_, err = conn.Read(answer)
 	}
 }

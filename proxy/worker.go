@@ -51,6 +51,7 @@ type Worker struct {
 
 	connections map[*connection]struct{}
 	draining    bool
+	mirrors     int // copies of requests that are under way
 	exchanges   []*exchange
 	large       [][]byte
 	scratch     [4 << 10]byte // for bytes that nobody reads
@@ -116,11 +117,11 @@ func (w *Worker) Trim() {
 }
 
 // Drain lets no connection serve another request: those in flight end with
-// Connection: close, idle ones are closed.
+// Connection: close, idle ones close soon (Limits.LingerTime).
 func (w *Worker) Drain() {
 	w.draining = true
 	for c := range w.connections {
-		c.closeIdle()
+		c.drain()
 	}
 	w.Pool.Drain()
 }
@@ -129,8 +130,7 @@ func (w *Worker) Drain() {
 func (w *Worker) DrainListener(bind netip.AddrPort) {
 	for c := range w.connections {
 		if c.bind == bind {
-			c.draining = true
-			c.closeIdle()
+			c.drain()
 		}
 	}
 }

@@ -9,11 +9,15 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/proxy/engine"
+	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/loop/memnet"
 )
 
 func TestChangesReachOpenConnections(t *testing.T) {
@@ -278,5 +282,131 @@ func TestIdleTunnelsEnd(t *testing.T) {
 		if took := time.Since(start); took < 210*time.Minute || took > 271*time.Minute {
 			g.Errorf("the tunnel ended after %v, an hour of silence after its 150th minute was to come", took)
 		}
+	})
+}
+
+// A request may be on its way when the listener of its idle connection goes.
+func TestRequestsThatCrossADrainAreServed(t *testing.T) {
+	inBubble(t, func(g *gateway) {
+		g.serve(g.origin(hello), config.Rule{})
+		c := g.dial()
+		c.send(get("/1"))
+		c.want(200, "hello /1")
+		g.apply(config.Delta{Removed: []config.Ref{{Kind: config.KindListener, Name: "default/gw/http"}}})
+		c.send(get("/2"))
+		r, _ := c.response("GET")
+		if !r.Close {
+			g.Error("the last response does not say so")
+		}
+		c.wantClosed()
+	})
+}
+
+// A drain that begins within a response, too late for its Connection: close.
+func TestKeptConnectionsServeOneMoreRequestInADrain(t *testing.T) {
+	inBubble(t, func(g *gateway) {
+		g.serve(g.origin(func(w http.ResponseWriter, r *http.Request) {
+			w.(http.Flusher).Flush()
+			time.Sleep(10 * time.Second)
+		}), config.Rule{})
+		c := g.dial()
+		c.send(get("/"))
+		time.Sleep(5 * time.Second)
+		done := g.shutdown(0, time.Minute)
+		if r := c.want(200, ""); r.Close {
+			g.Fatal("the response began before the drain")
+		}
+		c.send(get("/"))
+		if r := c.want(200, ""); !r.Close {
+			g.Error("the last response does not say so")
+		}
+		c.wantClosed()
+		<-done
+	})
+}
+
+// A backend that never answers its mirrored requests costs a bounded number of
+// connections.
+func TestMirrorsAreBounded(t *testing.T) {
+	inBubble(t, func(g *gateway) {
+		var open atomic.Int64
+		mirror := g.rawOrigin(func(c net.Conn, r *bufio.Reader) {
+			open.Add(1)
+			io.Copy(io.Discard, r)
+		})
+		g.apply(config.Delta{Backends: []*config.Backend{backend("service/default/mirror:80", mirror)}})
+		g.serve(g.origin(hello), config.Rule{Filters: config.Filters{Mirrors: []config.Mirror{
+			{Backend: "service/default/mirror:80", Numerator: 1, Denominator: 1},
+		}}})
+		c := g.dial()
+		for range 1000 {
+			c.send(get("/"))
+			c.want(200, "hello /")
+		}
+		synctest.Wait()
+		if n := open.Load(); n == 0 || n > 200 {
+			g.Errorf("%d mirrored requests are under way", n)
+		}
+	})
+}
+
+// damaged is a network whose outgoing connections panic in the hands of a
+// handler, once.
+type damaged struct {
+	loop.Network
+	used atomic.Bool
+}
+
+type damagedConn struct {
+	net.Conn
+	network *damaged
+}
+
+func (n *damaged) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := n.Network.Dial(ctx, network, address)
+	return damagedConn{c, n}, err
+}
+
+func (c damagedConn) SetReadDeadline(t time.Time) error {
+	if c.network.used.CompareAndSwap(false, true) {
+		panic("damaged")
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// A panic costs the client's connection and the backend's, and nothing else.
+func TestPanicsEndOneExchange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &damaged{Network: memnet.New()}
+		g := newGateway(t, engine.Options{Workers: 1, Network: network})
+		ended := make(chan bool, 1)
+		first := true
+		g.serve(g.rawOrigin(func(c net.Conn, r *bufio.Reader) {
+			readHead(r)
+			if first {
+				first = false
+				r.ReadByte()
+				ended <- true
+				return
+			}
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}), config.Rule{})
+		client := func() *client { // from outside, that is undamaged
+			c, err := network.Network.Dial(t.Context(), "tcp", g.addr.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			return &client{t, c, bufio.NewReader(c)}
+		}
+		c, start := client(), time.Now()
+		c.send(get("/"))
+		c.wantClosed()
+		if <-ended; time.Since(start) > time.Minute {
+			t.Error("the connection to the backend stayed open")
+		}
+		c = client()
+		c.send(get("/"))
+		c.want(200, "ok")
 	})
 }
