@@ -194,7 +194,7 @@ func (x *exchange) grow() {
 // startRequest prepares the body and what the log says of the request.
 func (x *exchange) startRequest() {
 	x.req.Scheme = "http"
-	x.closing = x.req.Close || x.from.lastRequest()
+	x.closing = x.req.Close || x.from.draining
 	x.reqBody.start(x.from.conn, x.req.BodyLength, false, x.in[x.r:x.w])
 	x.r = x.w // the body owns what follows the head
 	x.log.Method, x.log.Scheme, x.log.Host, x.log.Path = x.req.Method, x.req.Scheme, x.req.Authority, x.req.Path
@@ -208,6 +208,9 @@ func (x *exchange) startRequest() {
 // handle finds the rule and does what it says.
 func (x *exchange) handle() {
 	x.identify()
+	if x.endsHere() {
+		return
+	}
 	socket := x.State.Load().Table.Socket(x.from.bind)
 	if !socket.Match(&x.req, &x.match) {
 		x.answer(404, "no_route")

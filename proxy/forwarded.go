@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"strconv"
 	"unsafe"
 
 	"github.com/sluicegateway/sluice/proxy/message"
@@ -37,7 +38,7 @@ func (x *exchange) identify() {
 	if !known.proto {
 		h.Add(forwardedProto, x.req.Scheme)
 	}
-	if !known.host {
+	if !known.host && x.req.Authority != "" {
 		h.Add(forwardedHost, x.req.Authority)
 	}
 	if !known.port {
@@ -45,7 +46,7 @@ func (x *exchange) identify() {
 	}
 	if known.id == "" {
 		known.id = x.newRequestID()
-		h.Add(requestID, known.id)
+		h.Set(requestID, known.id)
 	}
 	x.log.RequestID = known.id
 	// RFC 9110 section 7.6.3: a proxy sends Via with the version that it received.
@@ -97,6 +98,28 @@ func isClaim(name string) bool {
 		return message.EqualFold(name, forwardedProto)
 	}
 	return false
+}
+
+// endsHere holds Max-Forwards, which limits how far TRACE and OPTIONS go
+// (RFC 9110 section 7.6.2). It reports whether the request has come to its end
+// and was answered.
+func (x *exchange) endsHere() bool {
+	if x.req.Method != "OPTIONS" && x.req.Method != "TRACE" {
+		return false
+	}
+	left, err := strconv.ParseUint(x.req.Header.Get("Max-Forwards"), 10, 31)
+	switch {
+	case err != nil: // absent, or of no meaning
+		return false
+	case left > 0:
+		x.req.Header.Set("Max-Forwards", strconv.FormatUint(left-1, 10))
+		return false
+	case x.req.Method == "OPTIONS":
+		x.answerWith(&message.Response{Status: 204})
+	default:
+		x.answer(501, "client_max_forwards") // it would show the client what proxies in front have added
+	}
+	return true
 }
 
 // newRequestID makes an id of 128 random bits; it is valid until the exchange ends.

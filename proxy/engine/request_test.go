@@ -5,10 +5,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/proxy/engine"
 )
 
 // seen serves an origin that keeps the heads of requests. The function sends a
@@ -207,4 +209,64 @@ func TestEarlyResponseWhileTheBodyUploads(t *testing.T) {
 			g.Error("the connection stays open in the middle of a body")
 		}
 	})
+}
+
+// RFC 9110 section 7.6.2: where no forwarding is left, the gateway answers.
+func TestRFC9110_7_6_2_MaxForwards(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		ask := g.seen()
+		request := func(method, value string) string {
+			return method + " / HTTP/1.1\nHost: a\nMax-Forwards: " + value + "\n\n"
+		}
+		wantLines(g.T, ask(request("OPTIONS", "5")), []string{"Max-Forwards: 4"}, nil)
+		wantLines(g.T, ask(request("TRACE", "1")), []string{"Max-Forwards: 0"}, nil)
+		wantLines(g.T, ask(request("GET", "0")), []string{"Max-Forwards: 0"}, nil)
+		wantLines(g.T, ask(request("OPTIONS", "many")), []string{"Max-Forwards: many"}, nil)
+		for method, status := range map[string]int{"OPTIONS": 204, "TRACE": 501} {
+			c := g.dial()
+			c.send(request(method, "0"))
+			if r, _ := c.response(method); r.StatusCode != status {
+				g.Errorf("%s that ends here got %d, want %d", method, r.StatusCode, status)
+			}
+		}
+	})
+}
+
+func TestRFC9110_9_3_7_OptionsOfTheServer(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		ask := g.seen()
+		wantLines(g.T, ask("OPTIONS * HTTP/1.1\nHost: a\n\n"), []string{"OPTIONS * HTTP/1.1"}, nil)
+	})
+}
+
+// RFC 9110 section 9.1: methods that the gateway does not know pass.
+func TestRFC9110_9_1_UnknownMethods(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		ask := g.seen()
+		wantLines(g.T, ask("BREW /pot HTTP/1.1\nHost: a\n\n"), []string{"BREW /pot HTTP/1.1"}, []string{"Content-Length"})
+	})
+}
+
+// A request without a host has none to tell of.
+func TestRFC9112_3_2_HTTP10WithoutHost(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		ask := g.seen()
+		wantLines(g.T, ask("GET / HTTP/1.0\n\n"), []string{"Host: "}, []string{"X-Forwarded-Host"})
+	})
+}
+
+// What a proxy in front says counts if its address is trusted.
+func TestForwardedFieldsOfTrustedProxies(t *testing.T) {
+	for _, kind := range []string{"epoll", "portable"} {
+		t.Run(kind, func(t *testing.T) {
+			g := newGateway(t, engine.Options{Portable: kind == "portable", Workers: 1, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+			ask := g.seen()
+			head := ask(get("/", "X-Forwarded-For: 1.2.3.4", "x-forwarded-for: 5.6.7.8", "X-Forwarded-Host: shop.example",
+				"X-Forwarded-Proto: https", "X-Forwarded-Port: 443", "X-Request-Id: mine"))
+			wantLines(t, head, []string{"X-Forwarded-For: 1.2.3.4, 5.6.7.8, 127.0.0.1", "X-Forwarded-Host: shop.example",
+				"X-Forwarded-Proto: https", "X-Forwarded-Port: 443", "X-Request-Id: mine"}, []string{"web.example, "})
+			head = ask(get("/", "X-Request-Id:", "X_Forwarded_For: 9.9.9.9"))
+			wantLines(t, head, []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: http", "X-Forwarded-Host: web.example"}, []string{"X-Request-Id: \n", "9.9.9.9"})
+		})
+	}
 }
