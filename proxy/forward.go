@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy/http1"
 	"github.com/sluicegateway/sluice/proxy/message"
 )
@@ -22,6 +23,10 @@ func (x *exchange) forward(action *Action) {
 		return
 	}
 	x.log.Backend = target.Backend.Name()
+	if target.Backend.Protocol() == config.AppH2C {
+		x.answer(500, "backend_protocol")
+		return
+	}
 	if resp := target.Filters.Request(&x.filters); resp != nil {
 		action.Filters.Response(&x.filters, resp)
 		x.answerWith(resp)
@@ -109,7 +114,8 @@ func (x *exchange) relay(action *Action, target *Target) {
 	action.Filters.Response(&x.filters, &x.resp)
 	x.beginResponse()
 	written, err := copyBody(&x.to, &x.respBody)
-	reuse := err == nil && x.up.sent && !closes && len(x.respBody.raw) == 0
+	// A backend that has declined an upgrade may take what follows for frames.
+	reuse := err == nil && x.up.sent && !closes && len(x.respBody.raw) == 0 && x.req.Upgrade == ""
 	x.stopUpload()
 	x.up.letGo(reuse)
 	if err != nil {
@@ -155,8 +161,11 @@ func (x *exchange) beginResponse() {
 		x.closing = true // the end of the connection is the end of the body
 	}
 	x.to.chunked = http1.Chunked(resp, x.req.Minor)
-	x.closing = x.closing || x.from.lastRequest() // a drain may have begun meanwhile
+	x.closing = x.closing || x.from.draining // a drain may have begun meanwhile
 	resp.Close = x.closing
+	if resp.Status != 426 { // RFC 9110 section 15.5.22: what to upgrade to
+		resp.Upgrade = ""
+	}
 	x.to.out = http1.AppendResponse(x.to.out[:0], resp, x.req.Minor)
 	x.log.Status = resp.Status
 	x.started = true

@@ -164,3 +164,52 @@ func TestPoisonedConnectionsAreNotUsedAgain(t *testing.T) {
 		}
 	})
 }
+
+// RFC 9110 section 7.8: Upgrade concerns one connection; only the answer to a
+// missing upgrade has to name one.
+func TestRFC9110_7_8_OffersOfUpgradesStay(t *testing.T) {
+	for status, want := range map[string]string{"200 OK": "", "426 Upgrade Required": "websocket"} {
+		t.Run(status, func(t *testing.T) {
+			onBoth(t, func(g *gateway) {
+				g.answers("HTTP/1.1 "+status+"\nConnection: Upgrade\nUpgrade: websocket\nContent-Length: 2\n\nok", false)
+				c := g.dial()
+				c.send(get("/"))
+				if r, _ := c.response("GET"); r.Header.Get("Upgrade") != want {
+					g.Errorf("Upgrade: %q", r.Header.Get("Upgrade"))
+				}
+			})
+		})
+	}
+}
+
+func TestRFC9112_4_EmptyReason(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		g.answers("HTTP/1.1 200 \nContent-Length: 2\n\nok", false)
+		c := g.dial()
+		c.send(get("/"))
+		c.want(200, "ok")
+	})
+}
+
+// RFC 9110 section 8.6: a body where none may be makes the connection useless,
+// and never becomes a response.
+func TestRFC9112_6_3_BodiesOfResponsesWithoutBody(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		g.answers("HTTP/1.1 200 OK\nContent-Length: 4\n\nevil", false)
+		c := g.dial()
+		for range 2 {
+			c.send("HEAD / HTTP/1.1\nHost: a\n\n")
+			if r, _ := c.response("HEAD"); r.StatusCode != 200 || r.ContentLength != 4 {
+				g.Errorf("got %d, length %d", r.StatusCode, r.ContentLength)
+			}
+		}
+		g.answers("HTTP/1.1 204 No Content\nContent-Length: 4\n\nevil", false)
+		c.send(get("/"))
+		c.want(502, "502 Bad Gateway\n")
+		g.answers("HTTP/1.1 304 Not Modified\nContent-Length: 4\n\nevil", false)
+		for range 2 {
+			c.send(get("/"))
+			c.want(304, "")
+		}
+	})
+}
