@@ -132,6 +132,28 @@ func TestFewConnectionsAreBalanced(t *testing.T) {
 	}
 }
 
+// The rest of the burst must not look for connections at a descriptor that is
+// closed, and may be another socket's by then.
+func TestBurstEndsWithItsListener(t *testing.T) {
+	l := run(t, 1, epoll.Options{OnAcceptError: func(_ netip.AddrPort, err error) {
+		t.Errorf("OnAcceptError: %v", err)
+	}})[0]
+	accepted := make(chan struct{}, 3)
+	var s loop.Listener
+	s = listen(t, l, anyPort, func(loop.Conn) {
+		s.Close()
+		accepted <- struct{}{}
+	})
+	on(l, func() {
+		for range cap(accepted) {
+			dial(t, s.Addr())
+		}
+	})
+	for range cap(accepted) {
+		<-accepted
+	}
+}
+
 func TestAcceptRestsWithoutDescriptors(t *testing.T) {
 	failed := make(chan error, 16)
 	loops := run(t, 1, epoll.Options{OnAcceptError: func(_ netip.AddrPort, err error) { failed <- err }})

@@ -14,6 +14,7 @@ var idleTests = map[string]func(*testing.T, Engine){
 	"Notify tells of the peer's end":                           testNotifyEOF,
 	"Notify tells of the read deadline":                        testNotifyDeadline,
 	"Notify has its deadline moved on":                         testNotifyDeadlineMoved,
+	"Notify ignores a deadline that was taken back":            testNotifyDeadlineTakenBack,
 	"Notify tells of the loop's end":                           testNotifyStopped,
 	"Notify is silent when the bytes were read already":        testNotifyExact,
 	"a closed connection's event does not reach its successor": testStaleEvent,
@@ -92,6 +93,23 @@ func testNotifyDeadlineMoved(t *testing.T, e Engine) {
 	if err := <-told; err != nil {
 		t.Errorf("Notify: %v, want it to tell of the byte", err)
 	}
+}
+
+func testNotifyDeadlineTakenBack(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	_, server := f.connect()
+	f.post(func() {
+		server.Notify(func(err error) { t.Errorf("Notify: %v", err) })
+		server.SetReadDeadline(time.Unix(1, 0))
+		time.Sleep(20 * time.Millisecond) // the loop is busy meanwhile
+		server.SetReadDeadline(time.Time{})
+	})
+	f.handle(func() {
+		f.loop.Sleep(30 * time.Millisecond)
+		if !server.StopNotify() {
+			t.Error("the Notify is gone")
+		}
+	})
 }
 
 func testNotifyStopped(t *testing.T, e Engine) {

@@ -180,6 +180,7 @@ func testStopAwait(t *testing.T, e Engine) {
 		f.loop.Await(func() {
 			close(running)
 			<-release
+			time.Sleep(50 * time.Millisecond) // work that blocks
 		})
 		ended = true
 	})

@@ -18,6 +18,7 @@ var waitTests = map[string]func(*testing.T, Engine){
 	"many Awaits end":                           testManyAwaits,
 	"AfterFunc runs once, and again on Reset":   testAfterFunc,
 	"a stopped timer does not run":              testTimerStop,
+	"a timer that is due can still be stopped":  testDueTimerStop,
 	"timers run in the order of their times":    testTimerOrder,
 }
 
@@ -161,6 +162,18 @@ func testTimerStop(t *testing.T, e Engine) {
 		}
 		f.loop.Sleep(60 * time.Millisecond)
 	})
+}
+
+func testDueTimerStop(t *testing.T, e Engine) {
+	f := start(t, e, 1)
+	f.post(func() {
+		timer := f.loop.AfterFunc(time.Millisecond, func() { t.Error("a stopped timer ran") })
+		time.Sleep(40 * time.Millisecond) // the loop is busy meanwhile
+		if !timer.Stop() {
+			t.Error("Stop: false, want true")
+		}
+	})
+	f.handle(func() { f.loop.Sleep(30 * time.Millisecond) })
 }
 
 func testTimerOrder(t *testing.T, e Engine) {
