@@ -15,8 +15,9 @@ import (
 type gateway struct {
 	key    snapshot.Key
 	object *gatewayv1.Gateway
-	// addresses to bind; none for all.
+	// addresses to bind; none if it binds all, or if none can be had.
 	addresses []netip.Addr
+	bindsAll  bool
 	// invalid is why nothing of the Gateway can be served.
 	invalid []problem
 	// unassigned is which addresses cannot be had.
@@ -102,7 +103,7 @@ func notOurs(key snapshot.Key, object *gatewayv1.Gateway, class *gatewayv1.Gatew
 			field:   "spec.gatewayClassName",
 			message: fmt.Sprintf("GatewayClass %s does not exist, so no controller serves this Gateway", object.Spec.GatewayClassName),
 			fix:     "write the name of an existing GatewayClass, or create it",
-		}.finding(key, diagnostic.Error)
+		}.finding(key, diagnostic.Warning)
 	}
 	return problem{
 		field:   "spec.gatewayClassName",
@@ -135,8 +136,10 @@ func (g *gateway) checkInfrastructure() {
 	})
 }
 
-// readAddresses obeys spec.addresses: IP addresses are bound as they are.
+// readAddresses obeys spec.addresses: IP addresses are bound as they are. Where
+// none is named, or one has no value, Sluice chooses, which is to bind all.
 func (g *gateway) readAddresses() {
+	g.bindsAll = len(g.object.Spec.Addresses) == 0
 	for i, address := range g.object.Spec.Addresses {
 		field := fmt.Sprintf("spec.addresses[%d]", i)
 		ip, err := netip.ParseAddr(address.Value)
@@ -149,12 +152,7 @@ func (g *gateway) readAddresses() {
 				fix:     "write type IPAddress with an address of this host, or remove addresses to listen on all",
 			})
 		case address.Value == "":
-			g.unassigned = append(g.unassigned, problem{
-				reason:  string(gatewayv1.GatewayReasonAddressNotAssigned),
-				field:   field + ".value",
-				message: "Sluice assigns no addresses of its own",
-				fix:     "write an address of this host, or remove addresses to listen on all",
-			})
+			g.bindsAll = true
 		case err != nil:
 			g.unassigned = append(g.unassigned, problem{
 				reason:  string(gatewayv1.GatewayReasonAddressNotUsable),
@@ -166,12 +164,15 @@ func (g *gateway) readAddresses() {
 			g.addresses = append(g.addresses, ip)
 		}
 	}
+	if g.bindsAll {
+		g.addresses = nil
+	}
 }
 
 // bindable reports whether there is anything to bind. A Gateway that names
 // addresses, and none that can be had, must not listen on all.
 func (g *gateway) bindable() bool {
-	return len(g.invalid) == 0 && (len(g.addresses) > 0 || len(g.object.Spec.Addresses) == 0)
+	return len(g.invalid) == 0 && (g.bindsAll || len(g.addresses) > 0)
 }
 
 // reviewUnserved names the fields that are valid and that this version ignores.

@@ -20,6 +20,7 @@ var supported = []features.FeatureName{
 	features.SupportGateway,
 	features.SupportGatewayPort8080,
 	features.SupportGatewayStaticAddresses,
+	features.SupportGatewayAddressEmpty,
 	features.SupportGatewayHTTPListenerIsolation,
 	features.SupportReferenceGrant,
 
@@ -70,14 +71,27 @@ func (t *Translator) translateClasses() {
 		class := snapshot.Get[*gatewayv1.GatewayClass](t.snapshot, "", key.Name)
 		var s status.Status
 		var found []diagnostic.Diagnostic
-		if class != nil && class.Spec.ControllerName == t.options.ControllerName {
+		switch {
+		case class == nil:
+		case class.Spec.ControllerName == t.options.ControllerName:
 			problems := checkClass(class)
 			s.GatewayClass = classStatus(class, problems)
 			found = findings(key, problems)
+		default:
+			found = append(found, t.classOfAnother(key, class))
 		}
 		t.putStatus(key, s)
 		t.putDiagnostics(unit{stageClass, key}, found)
 	}
+}
+
+// classOfAnother tells who meant the class for Sluice why it has no status.
+func (t *Translator) classOfAnother(key snapshot.Key, class *gatewayv1.GatewayClass) diagnostic.Diagnostic {
+	return problem{
+		field:   "spec.controllerName",
+		message: fmt.Sprintf("the class belongs to controller %s; Sluice leaves it and its Gateways alone", class.Spec.ControllerName),
+		fix:     fmt.Sprintf("write controllerName: %s if Sluice is to serve them", t.options.ControllerName),
+	}.finding(key, diagnostic.Info)
 }
 
 func classStatus(class *gatewayv1.GatewayClass, problems []problem) *gatewayv1.GatewayClassStatus {
