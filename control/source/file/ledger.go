@@ -2,6 +2,7 @@ package file
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/sluicegateway/sluice/control/diagnostic"
@@ -45,6 +46,10 @@ type origin struct {
 
 func (o origin) String() string { return fmt.Sprintf("%s:%d:%d", o.file, o.line, o.column) }
 
+// breath is after how many files others may have the processor: it is shared with
+// those who answer requests.
+const breath = 256
+
 // posting is one pass over all files that brings the ledger in step with them.
 type posting struct {
 	before, next map[snapshot.Key]*entry
@@ -61,8 +66,11 @@ func (l *ledger) post(files []*content) ([]snapshot.Change, []diagnostic.Diagnos
 		next:   make(map[snapshot.Key]*entry, len(l.inForce)),
 		owners: make(map[snapshot.Key]origin, len(l.inForce)),
 	}
-	for _, file := range files {
+	for i, file := range files {
 		p.postFile(file)
+		if i%breath == breath-1 {
+			runtime.Gosched()
+		}
 	}
 	for _, file := range files {
 		p.keepObscure(file)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 	"weak"
@@ -110,7 +111,7 @@ func (s *Source) update(ctx context.Context, found *listing, scan rescan) (updat
 		return Update{}, false, err
 	}
 	changes, findings := s.ledger.post(s.library.files)
-	update = Update{Changes: changes, Diagnostics: append(s.library.problems, findings...)}
+	update = Update{Changes: changes, Diagnostics: slices.Concat(s.library.problems, findings)}
 	if len(s.library.files) == 0 {
 		update.Diagnostics = append(update.Diagnostics, diagnostic.Diagnostic{
 			Severity: diagnostic.Warning,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -60,6 +61,10 @@ type watch struct {
 	blind []diagnostic.Diagnostic
 	apply func(Update)
 	begun bool // something was told
+	// last is the last listing; index has the places of its files, by their paths
+	// without links.
+	last  *listing
+	index map[string]int
 
 	pending  rescan // what the events ask for
 	events   int    // how many there were since the last refresh
@@ -157,15 +162,40 @@ const maxListings = 10
 // list lists the files, once all directories they are in are watched: nothing that
 // happens after a directory was listed goes unnoticed.
 func (w *watch) list(scan rescan) *listing {
-	trusted := w.trusted(scan)
-	for range maxListings {
-		found := list(w.source.library.paths, trusted)
-		if !w.addWatches(found.dirs) {
-			return found
-		}
+	if w.onlyRewritten(scan) {
+		return w.last
 	}
-	w.source.Reload()
-	return list(w.source.library.paths, nil)
+	trusted := w.trusted(scan)
+	stable := false
+	for i := 0; i < maxListings && !stable; i++ {
+		w.last = list(w.source.library.paths, trusted)
+		stable = !w.addWatches(w.last.dirs)
+	}
+	if !stable {
+		w.source.Reload()
+	}
+	w.index = make(map[string]int, len(w.last.files))
+	for i, file := range w.last.files {
+		w.index[file.real] = i
+	}
+	return w.last
+}
+
+// onlyRewritten is true if the events were about files of the last listing alone, and
+// these are still there. It brings that listing up to date.
+func (w *watch) onlyRewritten(scan rescan) bool {
+	if w.last == nil || scan.all || w.doubtful || len(w.blind) > 0 || len(scan.named) == 0 {
+		return false
+	}
+	for real := range scan.named {
+		i, known := w.index[real]
+		info, err := os.Lstat(real)
+		if !known || err != nil || !info.Mode().IsRegular() {
+			return false
+		}
+		w.last.files[i].info = info
+	}
+	return true
 }
 
 // trusted are the files in watched directories that no event was about.
