@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"maps"
+
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/observe"
 	"github.com/sluicegateway/sluice/proxy"
@@ -13,10 +15,12 @@ type compiler struct {
 	backends *upstream.Backends
 	metrics  *observe.Metrics
 	workers  int
+	routes   map[string]bool // those that have metrics
 }
 
 // action compiles one rule.
 func (c *compiler) action(route *config.Route, rule *config.Rule) *proxy.Action {
+	c.routes[route.Name] = true
 	a := &proxy.Action{
 		Fault:    rule.Fault,
 		Filters:  filter.Compile(&rule.Filters),
@@ -50,9 +54,20 @@ func (c *compiler) mirrors(f *config.Filters) []proxy.Mirror {
 
 // dropMetrics ends the series of routes that are gone.
 func (c *compiler) dropMetrics(d *config.Delta) {
+	gone := make(map[string]bool)
+	if d.Reset {
+		maps.Copy(gone, c.routes)
+	}
 	for _, ref := range d.Removed {
 		if ref.Kind == config.KindRoute {
-			c.metrics.RemoveRoute(ref.Name)
+			gone[ref.Name] = true
 		}
+	}
+	for _, r := range d.Routes {
+		delete(gone, r.Name)
+	}
+	for name := range gone {
+		delete(c.routes, name)
+		c.metrics.RemoveRoute(name)
 	}
 }

@@ -58,8 +58,11 @@ type Engine struct {
 	running sync.WaitGroup
 
 	mu        sync.Mutex
-	listeners map[string]*config.Listener
+	listeners map[string]*listener
+	places    map[place]string // the names of the listeners that have them
 	sockets   map[netip.AddrPort]*socket
+	touched   map[*socket]bool // those that listen is to look at, or to try again
+	report    config.Report    // Listeners is nil where it has to be made anew
 	closed    bool
 }
 
@@ -83,9 +86,12 @@ func New(o Options) (*Engine, error) {
 			backends: upstream.NewBackends(upstream.Options{Workers: n, Resolver: o.Resolver, Log: o.Log}),
 			metrics:  o.Metrics,
 			workers:  n,
+			routes:   make(map[string]bool),
 		},
-		listeners: make(map[string]*config.Listener),
+		listeners: make(map[string]*listener),
+		places:    make(map[place]string),
 		sockets:   make(map[netip.AddrPort]*socket),
+		touched:   make(map[*socket]bool),
 	}
 	e.shared.Limits, e.shared.AccessLog, e.shared.Metrics = *o.Limits, o.AccessLog, o.Metrics
 	e.shared.Log, e.shared.Trusted = o.Log, o.Trusted
@@ -109,26 +115,30 @@ func New(o Options) (*Engine, error) {
 
 // Apply puts a change in force and reports what is served then. Requests that
 // are under way keep the configuration that they began with; each later one,
-// also on a connection that is open already, sees the new one.
+// also on a connection that is open already, sees the new one. A listener that
+// cannot be served hurts no other; the report, which is not to be changed, says
+// why, and the next Apply tries its address again.
 func (e *Engine) Apply(d *config.Delta) config.Report {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	before := e.shared.State.Load()
 	if e.closed {
-		return e.report(before.Version)
+		return e.report
 	}
 	e.backends.Apply(d)
-	table, err := before.Table.Apply(d, e.action)
+	e.dropMetrics(d)
+	table, err := e.Table().Apply(e.admit(d), e.action)
 	if err != nil {
 		e.shared.Log.Error("the configuration was not applied", "version", d.Version, "error", err)
-		return e.report(before.Version)
+		return e.report
 	}
-	e.keepListeners(d)
 	e.shared.State.Store(&proxy.State{Version: d.Version, Table: table})
-	e.dropMetrics(d)
 	e.listen()
 	e.shared.Metrics.ConfigApplied(d.Version, time.Now())
-	return e.report(d.Version)
+	e.report.Version = d.Version
+	if e.report.Listeners == nil {
+		e.report.Listeners = e.served()
+	}
+	return e.report
 }
 
 // Version is that of the configuration in force, 0 before the first.
@@ -137,34 +147,19 @@ func (e *Engine) Version() uint64 { return e.shared.State.Load().Version }
 // Table is the router's table in force; explanations ask it.
 func (e *Engine) Table() *route.Table[*proxy.Action] { return e.shared.State.Load().Table }
 
-// keepListeners brings the set of listeners up to date.
-func (e *Engine) keepListeners(d *config.Delta) {
-	if d.Reset {
-		clear(e.listeners)
-	}
-	for _, ref := range d.Removed {
-		if ref.Kind == config.KindListener {
-			delete(e.listeners, ref.Name)
-		}
-	}
-	for _, l := range d.Listeners {
-		e.listeners[l.Name] = l
-	}
-}
-
-// report says which listeners are served.
-func (e *Engine) report(version uint64) config.Report {
-	r := config.Report{Version: version, Listeners: make(map[string]error, len(e.listeners))}
+// served says of each listener why it is not served; others may still look at
+// what the last call returned.
+func (e *Engine) served() map[string]error {
+	all := make(map[string]error, len(e.listeners))
 	for name, l := range e.listeners {
-		var errs []error
-		for _, bind := range binds(l) {
-			if s := e.sockets[bind]; s != nil && s.err != nil {
-				errs = append(errs, s.err)
-			}
-		}
-		r.Listeners[name] = errors.Join(errs...)
+		all[name] = l.refused
 	}
-	return r
+	for s := range e.touched { // those that failed
+		for name := range s.listeners {
+			all[name] = errors.Join(all[name], s.err)
+		}
+	}
+	return all
 }
 
 // Shutdown drains and ends the engine: connections are accepted for minimum
@@ -178,7 +173,8 @@ func (e *Engine) Shutdown(ctx context.Context, minimum, limit time.Duration) {
 	e.mu.Lock()
 	e.closed = true
 	for bind, s := range e.sockets {
-		e.closeSocket(bind, s)
+		delete(e.sockets, bind)
+		e.closeSocket(s)
 	}
 	e.mu.Unlock()
 	e.onEach(func(w *proxy.Worker) { w.Drain() })

@@ -1,11 +1,12 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
+	"syscall"
 
-	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/observe"
 	"github.com/sluicegateway/sluice/proxy"
 	"github.com/sluicegateway/sluice/proxy/loop"
@@ -13,74 +14,89 @@ import (
 
 // socket is one address and port, bound by every worker.
 type socket struct {
-	listeners []loop.Listener // by worker
+	bind netip.AddrPort
+	// listeners are the names of those that want it.
+	listeners map[string]bool
+	bound     []loop.Listener // by worker; none while it is not served
+	err       error           // why it is not served
 	open      atomic.Int64    // client connections
 	closing   atomic.Bool
 	metrics   *observe.Connections
-	err       error // why it is not served
 }
 
-// binds are the addresses that a listener wants.
-func binds(l *config.Listener) []netip.AddrPort {
-	if len(l.Addresses) == 0 {
-		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), l.Port)}
+// socket returns the socket of an address, which the next listen opens or
+// closes as its listeners want.
+func (e *Engine) socket(bind netip.AddrPort) *socket {
+	s := e.sockets[bind]
+	if s == nil {
+		s = &socket{bind: bind, listeners: make(map[string]bool)}
+		e.sockets[bind] = s
 	}
-	all := make([]netip.AddrPort, len(l.Addresses))
-	for i, a := range l.Addresses {
-		all[i] = netip.AddrPortFrom(a.Unmap(), l.Port)
-	}
-	return all
+	e.touched[s] = true
+	return s
 }
 
 // listen opens the sockets that listeners want, also those that failed before,
 // and closes the ones that none wants any more. A socket that stays is not touched.
 func (e *Engine) listen() {
-	wanted := make(map[netip.AddrPort]bool)
-	for _, l := range e.listeners {
-		for _, bind := range binds(l) {
-			wanted[bind] = true
+	for s := range e.touched {
+		e.report.Listeners = nil
+		switch {
+		case len(s.listeners) == 0:
+			delete(e.sockets, s.bind)
+			e.closeSocket(s)
+		case s.bound == nil:
+			e.openSocket(s)
 		}
-	}
-	for bind, s := range e.sockets {
-		if !wanted[bind] {
-			e.closeSocket(bind, s)
-		}
-	}
-	for bind := range wanted {
-		if s := e.sockets[bind]; s == nil || s.err != nil {
-			e.sockets[bind] = e.openSocket(bind)
+		if s.bound != nil || len(s.listeners) == 0 {
+			delete(e.touched, s)
 		}
 	}
 }
 
-func (e *Engine) openSocket(bind netip.AddrPort) *socket {
-	s := &socket{metrics: e.shared.Metrics.Connections(bind.String())}
-	e.onEach(func(w *proxy.Worker) {
-		if s.err != nil {
-			return
-		}
-		l, err := w.Loop.Listen(bind, func(c loop.Conn) { e.accept(s, bind, w, c) })
-		if err != nil {
-			s.err = fmt.Errorf("listening on %s: %w", bind, err)
-			return
-		}
-		s.listeners = append(s.listeners, l)
-	})
-	if s.err != nil {
-		e.closeListeners(s)
+func (e *Engine) openSocket(s *socket) {
+	s.metrics = e.shared.Metrics.Connections(s.bind.String())
+	s.err = e.bind(s, s.bind)
+	if wide := s.bind.Addr() == netip.IPv6Unspecified(); wide && errors.Is(s.err, syscall.EAFNOSUPPORT) {
+		s.err = e.bind(s, netip.AddrPortFrom(netip.IPv4Unspecified(), s.bind.Port())) // a host without IPv6
 	}
-	return s
+}
+
+// bind makes every worker listen on addr, or none.
+func (e *Engine) bind(s *socket, addr netip.AddrPort) error {
+	var err error
+	e.onEach(func(w *proxy.Worker) {
+		if err != nil {
+			return
+		}
+		var l loop.Listener
+		if l, err = w.Loop.Listen(addr, func(c loop.Conn) { e.accept(s, w, c) }); err == nil {
+			s.bound = append(s.bound, l)
+		}
+	})
+	if err != nil {
+		e.unbind(s)
+		return fmt.Errorf("listening on %s: %w", addr, err)
+	}
+	return nil
+}
+
+func (e *Engine) unbind(s *socket) {
+	for i, l := range s.bound {
+		e.on(e.workers[i], func() { l.Close() })
+	}
+	s.bound = nil
 }
 
 // accept serves a new connection unless there are too many.
-func (e *Engine) accept(s *socket, bind netip.AddrPort, w *proxy.Worker, c loop.Conn) {
+func (e *Engine) accept(s *socket, w *proxy.Worker, c loop.Conn) {
 	if s.open.Add(1) > e.shared.Limits.Connections {
 		s.open.Add(-1)
 		c.Abort()
 		return
 	}
 	s.metrics.Opened(w.ID)
-	w.Accept(bind, c, s.closing.Load(), func() {
+	w.Accept(s.bind, c, s.closing.Load(), func() {
 		s.open.Add(-1)
 		s.metrics.Closed(w.ID)
 	})
@@ -88,17 +104,9 @@ func (e *Engine) accept(s *socket, bind netip.AddrPort, w *proxy.Worker, c loop.
 
 // closeSocket stops listening; connections that came in on it end after the
 // request that they carry.
-func (e *Engine) closeSocket(bind netip.AddrPort, s *socket) {
-	delete(e.sockets, bind)
+func (e *Engine) closeSocket(s *socket) {
 	s.closing.Store(true) // for those that are in the queue
-	e.closeListeners(s)
-	e.onEach(func(w *proxy.Worker) { w.DrainListener(bind) })
-	e.shared.Metrics.RemoveConnections(bind.String())
-}
-
-func (e *Engine) closeListeners(s *socket) {
-	for i, l := range s.listeners {
-		e.on(e.workers[i], func() { l.Close() })
-	}
-	s.listeners = nil
+	e.unbind(s)
+	e.onEach(func(w *proxy.Worker) { w.DrainListener(s.bind) })
+	e.shared.Metrics.RemoveConnections(s.bind.String())
 }

@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/sluicegateway/sluice/config"
+)
+
+// place is what only one listener may have: a hostname on an address.
+type place struct {
+	bind     netip.AddrPort
+	hostname string
+}
+
+// listener is a listener of the configuration.
+type listener struct {
+	config *config.Listener
+	// refused says why it serves nothing: another one has its place.
+	refused error
+}
+
+// binds are the addresses that a listener wants.
+func binds(l *config.Listener) []netip.AddrPort {
+	if len(l.Addresses) == 0 {
+		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), l.Port)}
+	}
+	all := make([]netip.AddrPort, len(l.Addresses))
+	for i, a := range l.Addresses {
+		all[i] = netip.AddrPortFrom(a.Unmap(), l.Port)
+	}
+	return all
+}
+
+// placeOf is one place for all the ways to write an address.
+func placeOf(bind netip.AddrPort, hostname string) place {
+	addr := bind.Addr().WithZone("")
+	if addr.IsUnspecified() {
+		addr = netip.IPv6Unspecified()
+	}
+	return place{netip.AddrPortFrom(addr, bind.Port()), hostname}
+}
+
+// admit brings the set of listeners up to date and returns the delta with those
+// that may serve. Control gives no place to two listeners; should it do so, one
+// of them is refused, and everything else is served.
+func (e *Engine) admit(d *config.Delta) *config.Delta {
+	candidates, changed := e.release(d)
+	if !changed {
+		return d
+	}
+	e.report.Listeners = nil
+	admitted := *d
+	admitted.Listeners, admitted.Removed = nil, slices.Clone(d.Removed)
+	for _, l := range candidates {
+		if l.refused = e.take(l.config); l.refused == nil {
+			admitted.Listeners = append(admitted.Listeners, l.config)
+		} else {
+			e.shared.Log.Error("a listener is not served", "listener", l.config.Name, "error", l.refused)
+			admitted.Removed = append(admitted.Removed, config.Ref{Kind: config.KindListener, Name: l.config.Name})
+		}
+		e.listeners[l.config.Name] = l
+	}
+	return &admitted
+}
+
+// release gives up the places of listeners that are removed or set, and returns
+// those that ask for a place, first the ones that have served before. It
+// reports whether there is any change.
+func (e *Engine) release(d *config.Delta) (candidates []*listener, changed bool) {
+	served := make(map[string]bool)
+	remove := func(name string) {
+		if l := e.listeners[name]; l != nil {
+			served[name] = l.refused == nil
+			e.giveUp(l)
+			delete(e.listeners, name)
+			changed = true
+		}
+	}
+	if d.Reset {
+		for name := range e.listeners {
+			remove(name)
+		}
+	}
+	for _, ref := range d.Removed {
+		if ref.Kind == config.KindListener {
+			remove(ref.Name)
+		}
+	}
+	for _, l := range d.Listeners {
+		remove(l.Name)
+		candidates = append(candidates, &listener{config: l})
+	}
+	changed = changed || len(candidates) > 0
+	if changed {
+		for _, l := range e.listeners {
+			if l.refused != nil { // its place may be free now
+				candidates = append(candidates, l)
+			}
+		}
+	}
+	slices.SortFunc(candidates, func(a, b *listener) int {
+		switch {
+		case served[a.config.Name] == served[b.config.Name]:
+			return cmp.Compare(a.config.Name, b.config.Name)
+		case served[a.config.Name]:
+			return -1
+		}
+		return 1
+	})
+	return candidates, changed
+}
+
+// take gives a listener its places and its share of sockets, or says who has them.
+func (e *Engine) take(l *config.Listener) error {
+	var errs []error
+	for _, bind := range binds(l) {
+		if other, taken := e.places[placeOf(bind, l.Hostname)]; taken && other != l.Name {
+			errs = append(errs, fmt.Errorf("listener %q serves hostname %q on %s already; give one of them another hostname, address or port", other, l.Hostname, bind))
+		}
+	}
+	if errs != nil {
+		return errors.Join(errs...)
+	}
+	for _, bind := range binds(l) {
+		e.places[placeOf(bind, l.Hostname)] = l.Name
+		e.socket(bind).listeners[l.Name] = true
+	}
+	return nil
+}
+
+// giveUp takes back what take gave.
+func (e *Engine) giveUp(l *listener) {
+	if l.refused != nil {
+		return
+	}
+	for _, bind := range binds(l.config) {
+		delete(e.places, placeOf(bind, l.config.Hostname))
+		delete(e.socket(bind).listeners, l.config.Name)
+	}
+}
