@@ -85,6 +85,7 @@ func (c *content) load(stdin io.Reader, budget int64) ([]byte, error) {
 func (c *content) fail(err error) {
 	problem := unreadable(c.path, err, keptUntilRead)
 	c.problem = &problem
+	c.doubted = time.Time{}
 }
 
 func isBlank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }

@@ -36,6 +36,14 @@ type rescan struct {
 	believe bool
 }
 
+// suspects is true if a file may not be what it was when it was last read.
+func (s *rescan) suspects(file *content, entry listed) bool {
+	if file.text != nil {
+		return false // there is nothing more to read
+	}
+	return s.all || s.named[entry.real] || file.problem != nil || !file.doubted.IsZero() || !sameFile(file.info, entry.info)
+}
+
 // refresh brings the library in step with a listing. It is true if some file is gone
 // or empty, but not for long enough.
 func (l *library) refresh(ctx context.Context, found *listing, scan rescan) (doubtful bool, err error) {
@@ -57,7 +65,7 @@ func (l *library) refresh(ctx context.Context, found *listing, scan rescan) (dou
 		files = append(files, file)
 	}
 	for _, file := range l.files {
-		if known[file.path] != nil && (found.hides(file.path) || file.missing(scan)) {
+		if known[file.path] != nil && file.lingers(found, scan) {
 			files = append(files, file)
 		}
 	}
@@ -78,13 +86,11 @@ func size(entry listed) int64 {
 
 // refreshFile reads one file if it may have changed.
 func (l *library) refreshFile(file *content, entry listed, scan rescan, budget int64, pending *batch) {
-	file.gone, file.real = false, entry.real
-	read := file.info == nil && file.text == nil || file.problem != nil || !file.doubted.IsZero() ||
-		scan.all || scan.named[entry.real] || !sameFile(file.info, entry.info)
-	if !read || file.text != nil {
+	stale := scan.suspects(file, entry)
+	file.gone, file.real, file.info = false, entry.real, entry.info
+	if !stale {
 		return
 	}
-	file.info = entry.info
 	text, err := file.load(l.stdin, max(0, budget))
 	if err != nil {
 		file.fail(err)
@@ -109,9 +115,13 @@ func (c *content) doubt(scan rescan) bool {
 	return scan.now.Sub(c.doubted) < grace
 }
 
-// missing is true while a file that is gone should be kept.
-func (c *content) missing(scan rescan) bool {
+// lingers is true while a file that is not listed any more should be kept.
+func (c *content) lingers(found *listing, scan rescan) bool {
 	c.gone = true
+	if found.hides(c.path) {
+		c.doubted = time.Time{}
+		return true
+	}
 	return c.doubt(scan)
 }
 

@@ -47,7 +47,7 @@ func list(paths []string, trusted map[string]fs.FileInfo) *listing {
 	l := &listing{seen: map[string]bool{}, trusted: trusted}
 	for _, path := range paths {
 		if path == Stdin {
-			l.files = append(l.files, listed{path: Stdin})
+			l.file(Stdin, Stdin, nil)
 			continue
 		}
 		l.named(path)

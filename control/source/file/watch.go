@@ -82,8 +82,10 @@ func (w *watch) follow(ctx context.Context) error {
 			return nil
 		case <-w.source.reloads:
 			w.pending.all, w.pending.believe = true, true
-			open = false
 		case event := <-w.notify.Events:
+			if w.isNoise(event) {
+				continue
+			}
 			w.note(event)
 			if open && time.Since(w.since) < patience {
 				settle.Reset(quiet)
@@ -115,6 +117,13 @@ func (w *watch) pause() time.Duration {
 		return grace
 	}
 	return quiet
+}
+
+// isNoise is true of writes to files that are not read, such as a log that lies beside
+// the objects and grows with every request.
+func (w *watch) isNoise(event fsnotify.Event) bool {
+	_, known := w.index[event.Name]
+	return event.Op == fsnotify.Write && !known
 }
 
 // note takes an event in. Its file is read even if its times say nothing new.
