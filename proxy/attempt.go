@@ -42,12 +42,9 @@ func (a *attempt) clear() {
 	a.conn, a.to.conn, a.deadline, a.w = nil, nil, time.Time{}, 0
 	a.parser = http1.Parser{Limits: a.x.Limits.Head}
 	a.sent, a.answered, a.canceled, a.reused = false, false, false, false
-	a.to.out, a.to.sent, a.to.hard, a.to.chunked = a.to.out[:0], 0, time.Time{}, false
+	a.to.release(headBuffer)
 	if len(a.in) > headBuffer {
 		a.in = make([]byte, headBuffer)
-	}
-	if cap(a.to.out) > headBuffer {
-		a.to.out = make([]byte, 0, headBuffer)
 	}
 }
 
@@ -204,7 +201,7 @@ func (a *attempt) overdue() bool {
 }
 
 func (a *attempt) grow() {
-	bigger := make([]byte, min(4*len(a.in), maxHeadBuffer))
+	bigger := a.x.Limits.largerHead(len(a.in))
 	copy(bigger, a.in[:a.w])
 	a.in = bigger
 }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"net/netip"
-	"strconv"
 
 	"github.com/sluicegateway/sluice/proxy/loop"
 )
@@ -155,24 +154,4 @@ func (c *connection) close() {
 	c.conn.Close()
 	delete(c.worker.connections, c)
 	c.onClose()
-}
-
-// localPort is the port that the client connected to.
-func (c *connection) localPort() uint16 {
-	if p := c.conn.LocalAddr().Port(); p != 0 {
-		return p
-	}
-	return c.bind.Port()
-}
-
-func portText(port uint16) string {
-	switch port {
-	case 80:
-		return "80"
-	case 443:
-		return "443"
-	case 8080:
-		return "8080"
-	}
-	return strconv.Itoa(int(port))
 }

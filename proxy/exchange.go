@@ -53,21 +53,23 @@ type exchange struct {
 	aborted    bool      // the client is gone
 	log        observe.Request
 	id         [32]byte
+	port       [5]byte
 	onAbort    func()
 	uploadFunc func()
 }
 
-// Sizes of the buffers for heads, in bytes: at first, and at most.
+// Sizes of buffers in bytes: for heads, before they grow, and for what goes to
+// the client, which is small bodies too.
 const (
-	headBuffer    = 4 << 10
-	maxHeadBuffer = 80 << 10
+	headBuffer = 4 << 10
+	outBuffer  = 8 << 10
 )
 
 func newExchange(w *Worker) *exchange {
 	x := &exchange{Worker: w, in: make([]byte, headBuffer), uploadDone: w.Loop.NewWaiter(), mayContinue: w.Loop.NewWaiter(), parser: http1.Parser{Limits: w.Limits.Head}}
 	x.reqBody = body{worker: w, idle: w.Limits.BodyIdle}
 	x.respBody = body{worker: w, idle: w.Limits.UpstreamIdle}
-	x.to = bodyWriter{worker: w, idle: w.Limits.BodyIdle, out: make([]byte, 0, 2*headBuffer)}
+	x.to = bodyWriter{worker: w, idle: w.Limits.BodyIdle, out: make([]byte, 0, outBuffer)}
 	x.up.init(x)
 	x.onAbort, x.uploadFunc = x.clientGone, x.upload
 	return x
@@ -90,9 +92,6 @@ func (x *exchange) reset() {
 	if len(x.in) > headBuffer {
 		x.in = make([]byte, headBuffer)
 	}
-	if cap(x.to.out) > 2*headBuffer {
-		x.to.out = make([]byte, 0, 2*headBuffer)
-	}
 }
 
 // clear forgets the request that was served.
@@ -111,7 +110,7 @@ func (x *exchange) clear() {
 	x.resp.Reset()
 	x.filters.Reset()
 	x.match = route.Match[*Action]{}
-	x.to.out, x.to.sent, x.to.hard, x.to.chunked = x.to.out[:0], 0, time.Time{}, false
+	x.to.release(outBuffer)
 	x.deadline, x.log, x.uploadErr = time.Time{}, observe.Request{}, failure{}
 	x.replayable, x.uploading, x.uploadStopped, x.continued = false, false, false, false
 	x.started, x.closing, x.aborted = false, false, false
@@ -186,7 +185,7 @@ func (x *exchange) compact() {
 }
 
 func (x *exchange) grow() {
-	bigger := make([]byte, min(4*len(x.in), maxHeadBuffer))
+	bigger := x.Limits.largerHead(len(x.in))
 	x.w = copy(bigger, x.in[x.r:x.w])
 	x.in, x.r = bigger, 0
 }

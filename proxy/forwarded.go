@@ -42,7 +42,7 @@ func (x *exchange) identify() {
 		h.Add(forwardedHost, x.req.Authority)
 	}
 	if !known.port {
-		h.Add(forwardedPort, portText(x.from.localPort()))
+		h.Add(forwardedPort, x.portText())
 	}
 	if known.id == "" {
 		known.id = x.newRequestID()
@@ -120,6 +120,13 @@ func (x *exchange) endsHere() bool {
 		x.answer(501, "client_max_forwards") // it would show the client what proxies in front have added
 	}
 	return true
+}
+
+// portText is the port that the client connected to; it is valid until the
+// exchange ends.
+func (x *exchange) portText() string {
+	text := strconv.AppendUint(x.port[:0], uint64(x.from.bind.Port()), 10)
+	return unsafe.String(&x.port[0], len(text))
 }
 
 // newRequestID makes an id of 128 random bits; it is valid until the exchange ends.

@@ -53,3 +53,10 @@ var DefaultLimits = Limits{
 	InterimResponses: 8,
 	Connections:      10_000,
 }
+
+// largerHead is a buffer for a head that is larger than size, with room for any
+// that the limits allow in the end: their lines, and the line ends around the first.
+func (l *Limits) largerHead(size int) []byte {
+	const lineEnds = 8
+	return make([]byte, max(size, min(4*size, l.Head.RequestLine+l.Head.HeaderBytes+lineEnds)))
+}

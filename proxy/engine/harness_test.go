@@ -22,7 +22,7 @@ import (
 
 // gateway is an engine with one listener for any hostname.
 type gateway struct {
-	*testing.T
+	testing.TB
 	engine  *engine.Engine
 	network loop.Network
 	addr    netip.AddrPort
@@ -48,7 +48,7 @@ func inBubble(t *testing.T, fn func(g *gateway)) {
 	})
 }
 
-func newGateway(t *testing.T, o engine.Options) *gateway {
+func newGateway(t testing.TB, o engine.Options) *gateway {
 	t.Helper()
 	e, err := engine.New(o)
 	if err != nil {
@@ -59,7 +59,7 @@ func newGateway(t *testing.T, o engine.Options) *gateway {
 		cancel()
 		e.Shutdown(ctx, 0, 0)
 	})
-	g := &gateway{T: t, engine: e, network: o.Network}
+	g := &gateway{TB: t, engine: e, network: o.Network}
 	if g.network == nil {
 		g.network = loop.HostNetwork{}
 	}
@@ -174,7 +174,7 @@ const patience = 48 * time.Hour
 
 // client is a connection to the gateway with verbs.
 type client struct {
-	*testing.T
+	testing.TB
 	net.Conn
 	in *bufio.Reader
 }
@@ -187,7 +187,7 @@ func (g *gateway) dial() *client {
 	}
 	g.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(patience))
-	return &client{g.T, c, bufio.NewReader(c)}
+	return &client{g.TB, c, bufio.NewReader(c)}
 }
 
 // send writes text, in which each line end stands for CRLF.

@@ -52,7 +52,7 @@ func readHead(r *bufio.Reader) string {
 	}
 }
 
-func wantLines(t *testing.T, head string, present []string, absent []string) {
+func wantLines(t testing.TB, head string, present []string, absent []string) {
 	t.Helper()
 	for _, line := range present {
 		if !strings.Contains(head, line+"\n") {
@@ -70,7 +70,7 @@ func TestRFC9110_7_6_1_HopByHopFieldsStay(t *testing.T) {
 	onBoth(t, func(g *gateway) {
 		ask := g.seen()
 		head := ask("GET /a?b HTTP/1.1\nHost: Web.Example:80\nConnection: x-secret\nX-Secret: 1\nKeep-Alive: timeout=1\nProxy-Connection: close\nTE: trailers\nUpgrade: h2c\nHTTP2-Settings: AA\nX-Kept: yes\n\n")
-		wantLines(g.T, head, []string{"GET /a?b HTTP/1.1", "Host: web.example:80", "X-Kept: yes"},
+		wantLines(g.TB, head, []string{"GET /a?b HTTP/1.1", "Host: web.example:80", "X-Kept: yes"},
 			[]string{"x-secret", "keep-alive", "proxy-connection", "h2c"})
 	})
 }
@@ -78,8 +78,8 @@ func TestRFC9110_7_6_1_HopByHopFieldsStay(t *testing.T) {
 func TestRFC9110_7_6_3_ViaIsAppended(t *testing.T) {
 	onBoth(t, func(g *gateway) {
 		ask := g.seen()
-		wantLines(g.T, ask(get("/", "Via: 1.1 front")), []string{"Via: 1.1 front", "Via: 1.1 sluice"}, nil)
-		wantLines(g.T, ask("GET / HTTP/1.0\nHost: a\n\n"), []string{"Via: 1.0 sluice", "GET / HTTP/1.1"}, nil)
+		wantLines(g.TB, ask(get("/", "Via: 1.1 front")), []string{"Via: 1.1 front", "Via: 1.1 sluice"}, nil)
+		wantLines(g.TB, ask("GET / HTTP/1.0\nHost: a\n\n"), []string{"Via: 1.0 sluice", "GET / HTTP/1.1"}, nil)
 	})
 }
 
@@ -88,7 +88,7 @@ func TestForwardedFieldsTellWhatTheProxySaw(t *testing.T) {
 		ask := g.seen()
 		head := ask(get("/", "X-Forwarded-For: 1.2.3.4", "x-forwarded-host: bank.example", "X-Forwarded-Proto: https", "X-Forwarded-Port: 1",
 			"Forwarded: for=1.2.3.4", "X-Real-IP: 1.2.3.4", "X-Request-Id: mine"))
-		wantLines(g.T, head, []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-Host: web.example", "X-Forwarded-Proto: http"},
+		wantLines(g.TB, head, []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-Host: web.example", "X-Forwarded-Proto: http"},
 			[]string{"1.2.3.4", "bank", "https", "mine"})
 		if !strings.Contains(head, "X-Request-Id: ") {
 			g.Error("there is no request id")
@@ -99,7 +99,7 @@ func TestForwardedFieldsTellWhatTheProxySaw(t *testing.T) {
 func TestRFC9112_3_2_2_AbsoluteForm(t *testing.T) {
 	onBoth(t, func(g *gateway) {
 		ask := g.seen()
-		wantLines(g.T, ask("GET http://web.example/x?y HTTP/1.1\nHost: web.example\n\n"), []string{"GET /x?y HTTP/1.1", "Host: web.example"}, nil)
+		wantLines(g.TB, ask("GET http://web.example/x?y HTTP/1.1\nHost: web.example\n\n"), []string{"GET /x?y HTTP/1.1", "Host: web.example"}, nil)
 	})
 }
 
@@ -159,9 +159,9 @@ func TestMalformedRequestsAreRefusedAndEndTheConnection(t *testing.T) {
 	onBoth(t, func(g *gateway) {
 		g.serve(g.origin(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }), config.Rule{})
 		for name, tt := range requests {
-			g.Run(name, func(t *testing.T) {
+			g.TB.(*testing.T).Run(name, func(t *testing.T) {
 				c := g.dial()
-				c.T = t
+				c.TB = t
 				c.send(tt.request)
 				if r, _ := c.response("GET"); r.StatusCode != tt.status || !r.Close {
 					t.Errorf("got %d, close %v; want %d and the end", r.StatusCode, r.Close, tt.status)
@@ -218,10 +218,10 @@ func TestRFC9110_7_6_2_MaxForwards(t *testing.T) {
 		request := func(method, value string) string {
 			return method + " / HTTP/1.1\nHost: a\nMax-Forwards: " + value + "\n\n"
 		}
-		wantLines(g.T, ask(request("OPTIONS", "5")), []string{"Max-Forwards: 4"}, nil)
-		wantLines(g.T, ask(request("TRACE", "1")), []string{"Max-Forwards: 0"}, nil)
-		wantLines(g.T, ask(request("GET", "0")), []string{"Max-Forwards: 0"}, nil)
-		wantLines(g.T, ask(request("OPTIONS", "many")), []string{"Max-Forwards: many"}, nil)
+		wantLines(g.TB, ask(request("OPTIONS", "5")), []string{"Max-Forwards: 4"}, nil)
+		wantLines(g.TB, ask(request("TRACE", "1")), []string{"Max-Forwards: 0"}, nil)
+		wantLines(g.TB, ask(request("GET", "0")), []string{"Max-Forwards: 0"}, nil)
+		wantLines(g.TB, ask(request("OPTIONS", "many")), []string{"Max-Forwards: many"}, nil)
 		for method, status := range map[string]int{"OPTIONS": 204, "TRACE": 501} {
 			c := g.dial()
 			c.send(request(method, "0"))
@@ -235,7 +235,7 @@ func TestRFC9110_7_6_2_MaxForwards(t *testing.T) {
 func TestRFC9110_9_3_7_OptionsOfTheServer(t *testing.T) {
 	onBoth(t, func(g *gateway) {
 		ask := g.seen()
-		wantLines(g.T, ask("OPTIONS * HTTP/1.1\nHost: a\n\n"), []string{"OPTIONS * HTTP/1.1"}, nil)
+		wantLines(g.TB, ask("OPTIONS * HTTP/1.1\nHost: a\n\n"), []string{"OPTIONS * HTTP/1.1"}, nil)
 	})
 }
 
@@ -243,7 +243,7 @@ func TestRFC9110_9_3_7_OptionsOfTheServer(t *testing.T) {
 func TestRFC9110_9_1_UnknownMethods(t *testing.T) {
 	onBoth(t, func(g *gateway) {
 		ask := g.seen()
-		wantLines(g.T, ask("BREW /pot HTTP/1.1\nHost: a\n\n"), []string{"BREW /pot HTTP/1.1"}, []string{"Content-Length"})
+		wantLines(g.TB, ask("BREW /pot HTTP/1.1\nHost: a\n\n"), []string{"BREW /pot HTTP/1.1"}, []string{"Content-Length"})
 	})
 }
 
@@ -251,7 +251,7 @@ func TestRFC9110_9_1_UnknownMethods(t *testing.T) {
 func TestRFC9112_3_2_HTTP10WithoutHost(t *testing.T) {
 	onBoth(t, func(g *gateway) {
 		ask := g.seen()
-		wantLines(g.T, ask("GET / HTTP/1.0\n\n"), []string{"Host: "}, []string{"X-Forwarded-Host"})
+		wantLines(g.TB, ask("GET / HTTP/1.0\n\n"), []string{"Host: "}, []string{"X-Forwarded-Host"})
 	})
 }
 
