@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,10 +38,6 @@ func Main(m *testing.M) {
 
 // patience bounds every wait: for a program to be ready, for a command to end.
 const patience = 60 * time.Second
-
-// port finds the ports of examples in a file or a command: those of Gateways
-// (8080…), of demo backends (9001…) and of the admin listener.
-var port = regexp.MustCompile(`\b(80[89][0-9]|8443|90[01][0-9]|9901)\b`)
 
 // adminPort is where the program's admin listener is unless a flag says otherwise.
 const adminPort = "9901"
@@ -102,39 +97,6 @@ func (tr *Trial) WriteFile(name, content string) {
 	if err != nil {
 		tr.t.Fatal(err)
 	}
-}
-
-// Address is the loopback address that stands for a port of the examples.
-func (tr *Trial) Address(written int) string {
-	return "127.0.0.1:" + tr.free(strconv.Itoa(written))
-}
-
-// free replaces the ports of the examples by free ones.
-func (tr *Trial) free(text string) string {
-	return port.ReplaceAllStringFunc(text, func(written string) string {
-		if _, ok := tr.toFree[written]; !ok {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				tr.t.Fatal(err)
-			}
-			defer l.Close()
-			free := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-			tr.toFree[written], tr.toWritten[free] = free, written
-		}
-		return tr.toFree[written]
-	})
-}
-
-var number = regexp.MustCompile(`\b[0-9]{4,5}\b`)
-
-// written is the opposite of free.
-func (tr *Trial) written(text string) string {
-	return number.ReplaceAllStringFunc(text, func(free string) string {
-		if written, ok := tr.toWritten[free]; ok {
-			return written
-		}
-		return free
-	})
 }
 
 // Shell runs a command line with bash and returns what it printed, on standard
