@@ -197,10 +197,15 @@ func (p *parentTranslator) namespaceLabels() labels.Set {
 	return namespace.Labels
 }
 
+// attach attaches the route to listeners. Two parentRefs may lead to the same
+// one, by its name and by its port.
 func (p *parentTranslator) attach(gateway *attach.Gateway, binding attach.Binding) {
 	key := snapshot.Key{Kind: snapshot.KindGateway, Namespace: gateway.Namespace, Name: gateway.Name}
 	for _, a := range binding.Attachments {
 		name := listenerName(key, a.Listener.Name)
+		if slices.Contains(p.attached, attachedListener{key, name}) {
+			continue
+		}
 		p.attached = append(p.attached, attachedListener{key, name})
 		if a.Listener.Served {
 			p.attachments = append(p.attachments, config.Attachment{Listener: name, Hostnames: a.Hostnames})
