@@ -20,17 +20,19 @@ func TestFeatures(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no file in testdata: %v", err)
 	}
-	base, err := os.ReadFile("base.yaml")
+	yaml, err := os.ReadFile("base.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
+	base := apply(t, yaml)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
 			archive, err := txtar.ParseFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			steps := []step{apply(t, base)}
+			steps := []step{base}
 			for _, part := range archive.Files {
 				steps = append(steps, readPart(t, part)...)
 			}
