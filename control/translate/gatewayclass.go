@@ -15,7 +15,9 @@ import (
 )
 
 // supported are the features of the specification that this version serves.
-// Only what works stands here.
+// Only what works stands here. The features have no name for HTTP without TLS:
+// Gateway, HTTPRoute and ReferenceGrant stand for what does not need it, and
+// listeners that do are refused with UnsupportedProtocol.
 var supported = []features.FeatureName{
 	features.SupportGateway,
 	features.SupportGatewayPort8080,
