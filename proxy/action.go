@@ -51,6 +51,20 @@ func (a *Action) target(w *Worker) *Target {
 	return &a.Targets[i]
 }
 
+// unfit says why no request goes to the target, which is nil if the rule has
+// none that takes any (Gateway API, HTTPRouteRule.backendRefs).
+func (t *Target) unfit() failure {
+	switch {
+	case t == nil:
+		return noBackend
+	case t.Fault != nil:
+		return backendInvalid.as(t.Fault.Status)
+	case t.Backend.Protocol() == config.AppH2C:
+		return backendProtocol
+	}
+	return failure{}
+}
+
 // retries reports whether the status is one that the rule retries.
 func (a *Action) retries(status int) bool {
 	return a.Retry != nil && slices.Contains(a.Retry.Codes, status)

@@ -2,13 +2,10 @@ package proxy
 
 import (
 	"errors"
-	"io"
-	"net"
 	"os"
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy/http1"
-	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/message"
 	"github.com/sluicegateway/sluice/proxy/upstream"
 )
@@ -57,7 +54,7 @@ func (a *attempt) connect(b *upstream.Backend, fresh bool) failure {
 	}
 	endpoint, err := x.Pool.Pick(b, a.tried)
 	if err != nil {
-		return failure{503, "no_endpoints"}
+		return noEndpoints
 	}
 	a.tried = append(a.tried, endpoint)
 	x.log.Endpoint = endpoint.String()
@@ -71,29 +68,11 @@ func (a *attempt) connect(b *upstream.Backend, fresh bool) failure {
 		a.conn = nil
 		return connectFailure(err)
 	case x.aborted:
-		return failure{499, "client_reset"}
+		return clientReset
 	}
 	a.to.conn, a.to.hard = a.conn, a.deadline
 	x.respBody.hard = a.deadline
 	return failure{}
-}
-
-// connectFailure: nothing was sent, so the backend is unavailable (503) rather
-// than wrong (502), unless it was silent for too long.
-func connectFailure(err error) failure {
-	reason := upstream.Reason(err)
-	if reason == "timeout" {
-		return failure{504, "upstream_connect_timeout"}
-	}
-	return failure{503, connectReasons[reason]}
-}
-
-// connectReasons are words for the log, put together once and not per request.
-var connectReasons = map[string]string{
-	"refused": "upstream_connect_refused", "reset": "upstream_connect_reset",
-	"unreachable": "upstream_connect_unreachable", "denied": "upstream_connect_denied",
-	"no_socket": "upstream_connect_no_socket", "exhausted": "upstream_connect_exhausted",
-	"resolve": "upstream_resolve_failed", "stopped": "shutdown", "failed": "upstream_connect_failed",
 }
 
 // send writes the request's head, and its body as far as it is there. The rest
@@ -109,23 +88,13 @@ func (a *attempt) send() failure {
 			err = a.to.finish(x.reqBody.trailer())
 		}
 		a.sent = err == nil
-		return sendFailure(err)
+		return x.sendFailure(err)
 	}
 	if err := a.to.flush(); err != nil {
-		return sendFailure(err)
+		return x.sendFailure(err)
 	}
 	x.startUpload()
 	return failure{}
-}
-
-func sendFailure(err error) failure {
-	switch {
-	case err == nil:
-		return failure{}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return failure{504, "upstream_write_timeout"}
-	}
-	return failure{502, "upstream_reset"}
 }
 
 // receive reads the head of the final response; interim ones are passed on.
@@ -141,7 +110,7 @@ func (a *attempt) receive() failure {
 			return failure{}
 		}
 		if interim == a.x.Limits.InterimResponses {
-			return failure{502, "upstream_malformed"}
+			return upstreamMalformed
 		}
 		a.x.passInterim()
 		a.w = copy(a.in, a.in[n:a.w])
@@ -156,7 +125,7 @@ func (a *attempt) readHead() (n int, f failure) {
 			x.resp.Reset()
 			n, err := a.parser.Response(a.in[:a.w], &x.resp, x.req.Method)
 			if err != nil {
-				return 0, failure{502, "upstream_malformed"}
+				return 0, upstreamMalformed
 			}
 			if n > 0 {
 				return n, failure{}
@@ -174,7 +143,7 @@ func (a *attempt) readHead() (n int, f failure) {
 		case x.awaitsContinue() && errors.Is(err, os.ErrDeadlineExceeded) && !a.overdue():
 			x.letContinue()
 		default:
-			return 0, a.receiveFailure(err)
+			return 0, x.receiveFailure(err)
 		}
 	}
 }
@@ -204,27 +173,6 @@ func (a *attempt) grow() {
 	bigger := a.x.Limits.largerHead(len(a.in))
 	copy(bigger, a.in[:a.w])
 	a.in = bigger
-}
-
-// receiveFailure names why no response came.
-func (a *attempt) receiveFailure(err error) failure {
-	x := a.x
-	switch {
-	case x.aborted:
-		return failure{499, "client_reset"}
-	case !x.uploadErr.none():
-		return x.uploadErr
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		if x.overdue() {
-			return failure{504, "request_timeout"}
-		}
-		return failure{504, "upstream_timeout"}
-	case err == io.EOF:
-		return failure{502, "upstream_closed"}
-	case errors.Is(err, net.ErrClosed), errors.Is(err, loop.ErrStopped):
-		return failure{503, "shutdown"}
-	}
-	return failure{502, "upstream_reset"}
 }
 
 // cancel ends a try that waits.

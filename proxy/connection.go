@@ -125,16 +125,20 @@ func (c *connection) linger() {
 	c.conn.Notify(c.onLinger)
 }
 
-// onLinger drops what the client still sends.
+// onLinger drops what the client still sends. What is more than that waits
+// unread, as long as the client may take to read its response.
 func (c *connection) onLinger(err error) {
 	for n := 0; err == nil && c.left > 0; c.left -= int64(n) {
 		n, err = c.conn.TryRead(c.worker.scratch[:])
 	}
-	if errors.Is(err, loop.ErrAgain) {
+	switch {
+	case err == nil:
+		c.worker.Loop.AfterFunc(c.worker.Limits.LingerTime, c.close)
+	case errors.Is(err, loop.ErrAgain):
 		c.conn.Notify(c.onLinger)
-		return
+	default:
+		c.close()
 	}
-	c.close()
 }
 
 // drain lets the connection serve no more than the request that it carries or

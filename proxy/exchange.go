@@ -1,10 +1,6 @@
 package proxy
 
 import (
-	"errors"
-	"io"
-	"net"
-	"os"
 	"time"
 
 	"github.com/sluicegateway/sluice/observe"
@@ -140,90 +136,23 @@ func (x *exchange) serveOne() fate {
 	return end
 }
 
-// readRequest reads and parses a head. It answers what is not a valid request,
-// and then says what becomes of the connection.
-func (x *exchange) readRequest() (fate, bool) {
-	x.compact()
-	first := true
-	for {
-		if x.w > x.r {
-			if first {
-				x.from.conn.SetReadDeadline(x.Loop.Now().Add(x.Limits.HeadTimeout))
-				x.log.Start, first = time.Now(), false
-			}
-			n, err := x.parser.Request(x.in[x.r:x.w], &x.req)
-			if err != nil {
-				x.refuse(err)
-				return fateLinger, false
-			}
-			if n > 0 {
-				x.r += n
-				x.startRequest()
-				return fateKeep, true
-			}
-			if x.w == len(x.in) {
-				x.grow()
-			}
-		}
-		n, err := x.from.conn.Read(x.in[x.w:])
-		x.w += n
-		if n > 0 || err == nil {
-			continue
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) && !first {
-			x.refuse(&http1.Error{Status: 408, Reason: "the request's head took too long"})
-			return fateLinger, false
-		}
-		return fateClose, false
-	}
-}
-
-// compact moves unparsed bytes to the start of the buffer.
-func (x *exchange) compact() {
-	x.w = copy(x.in, x.in[x.r:x.w])
-	x.r = 0
-}
-
-func (x *exchange) grow() {
-	bigger := x.Limits.largerHead(len(x.in))
-	x.w = copy(bigger, x.in[x.r:x.w])
-	x.in, x.r = bigger, 0
-}
-
-// startRequest prepares the body and what the log says of the request.
-func (x *exchange) startRequest() {
-	x.req.Scheme = "http"
-	x.closing = x.req.Close || x.from.draining
-	x.reqBody.start(x.from.conn, x.req.BodyLength, false, x.in[x.r:x.w])
-	x.r = x.w // the body owns what follows the head
-	x.log.Method, x.log.Scheme, x.log.Host, x.log.Path = x.req.Method, x.req.Scheme, x.req.Authority, x.req.Path
-	x.log.Protocol = "HTTP/1.1"
-	if x.req.Minor == 0 {
-		x.log.Protocol = "HTTP/1.0"
-	}
-	x.log.Client = x.from.conn.RemoteAddr()
-}
-
 // handle finds the rule and does what it says.
 func (x *exchange) handle() {
 	x.identify()
 	if x.endsHere() {
 		return
 	}
-	socket := x.State.Load().Table.Socket(x.from.bind)
-	if !socket.Match(&x.req, &x.match) {
-		x.answer(404, "no_route")
+	if !x.findRule() {
+		x.fail(noRoute)
 		return
 	}
-	rule := x.match.Rule
-	action := rule.Action
-	x.log.Listener, x.log.Route, x.log.Rule, x.log.RuleName = x.match.Listener.Name, rule.Route.Name, rule.Index, rule.Rule.Name
+	action := x.match.Rule.Action
 	if t := action.Timeouts.Request; t > 0 {
 		x.deadline = x.Loop.Now().Add(t)
 		x.reqBody.hard, x.to.hard, x.respBody.hard = x.deadline, x.deadline, x.deadline
 	}
 	if action.Fault != nil {
-		x.answer(action.Fault.Status, "rule_invalid")
+		x.fail(ruleInvalid.as(action.Fault.Status))
 		return
 	}
 	x.filters.Begin(&x.req, x.req.Scheme, x.match.Listener.Port, x.match.Prefix)
@@ -232,6 +161,20 @@ func (x *exchange) handle() {
 		return
 	}
 	x.forward(action)
+}
+
+// findRule looks for the rule in the configuration that is in force now.
+func (x *exchange) findRule() bool {
+	socket := x.State.Load().Table.Socket(x.from.bind)
+	found := socket.Match(&x.req, &x.match)
+	if l := x.match.Listener; l != nil {
+		x.log.Listener = l.Name
+	}
+	if found {
+		rule := x.match.Rule
+		x.log.Route, x.log.Rule, x.log.RuleName = rule.Route.Name, rule.Index, rule.Rule.Name
+	}
+	return found
 }
 
 // settle says what becomes of the client's connection.
@@ -247,21 +190,6 @@ func (x *exchange) settle() fate {
 	return fateKeep
 }
 
-// keepPipelined brings bytes of a following request, which the body's reader
-// may hold, back into the head buffer.
-func (x *exchange) keepPipelined() {
-	rest := x.reqBody.raw
-	if !x.reqBody.complete() || len(rest) == 0 {
-		x.r, x.w = 0, 0
-		return
-	}
-	if len(rest) > len(x.in) {
-		x.in = make([]byte, largeBuffer)
-	}
-	x.w = copy(x.in, rest) // may overlap: copy moves
-	x.r = 0
-}
-
 // clientGone runs when the client has reset the connection.
 func (x *exchange) clientGone() {
 	x.aborted = true
@@ -273,7 +201,10 @@ func (x *exchange) record() {
 	x.log.Duration = time.Since(x.log.Start)
 	x.log.RequestBytes, x.log.ResponseBytes = x.reqBody.taken, x.to.sent
 	if x.aborted && x.log.Failure == "" {
-		x.log.Failure = "client_reset"
+		x.log.Failure = clientReset.reason
+	}
+	if x.log.Status == 0 {
+		x.log.Status = clientReset.status // nobody was there to be answered
 	}
 	x.AccessLog.Log(x.ID, &x.log)
 	if r := x.match.Rule; r != nil {
@@ -281,34 +212,4 @@ func (x *exchange) record() {
 	} else {
 		x.Metrics.Route("").Count(x.ID, &x.log)
 	}
-}
-
-// failure is why an exchange failed: the status to answer with, and the word
-// for the log. The zero failure is none.
-type failure struct {
-	status int
-	reason string
-}
-
-func (f failure) none() bool { return f.reason == "" }
-
-// overdue reports whether the time of the whole exchange is over.
-func (x *exchange) overdue() bool { return !x.deadline.IsZero() && !x.Loop.Now().Before(x.deadline) }
-
-// clientFailure names what went wrong in reading from the client.
-func (x *exchange) clientFailure(err error) failure {
-	var bad *http1.Error
-	switch {
-	case errors.As(err, &bad):
-		return failure{bad.Status, "client_malformed_body"}
-	case errors.Is(err, os.ErrDeadlineExceeded) && x.overdue():
-		return failure{504, "request_timeout"}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return failure{408, "client_timeout"}
-	case errors.Is(err, errTruncated), errors.Is(err, io.EOF):
-		return failure{400, "client_closed"}
-	case errors.Is(err, net.ErrClosed), errors.Is(err, loop.ErrStopped):
-		return failure{503, "shutdown"}
-	}
-	return failure{400, "client_reset"}
 }

@@ -117,7 +117,7 @@ func (x *exchange) endsHere() bool {
 	case x.req.Method == "OPTIONS":
 		x.answerWith(&message.Response{Status: 204})
 	default:
-		x.answer(501, "client_max_forwards") // it would show the client what proxies in front have added
+		x.fail(clientMaxForwards) // it would show the client what proxies in front have added
 	}
 	return true
 }

@@ -24,7 +24,7 @@ func (p *retryPolicy) again(x *exchange, f failure, connected bool) (time.Durati
 	switch {
 	case f.none():
 		return p.ruled(x.repeatable())
-	case !connected && f.reason != "no_endpoints" && p.failovers > 0:
+	case !connected && f != noEndpoints && p.failovers > 0:
 		p.failovers--
 		return 0, true
 	case !connected:

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/sluicegateway/sluice/observe"
+	"github.com/sluicegateway/sluice/proxy/http1"
 	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/message"
 	"github.com/sluicegateway/sluice/proxy/upstream"
 )
 
@@ -32,6 +34,23 @@ type stream struct {
 	last     time.Time // of the last bytes
 	readable func(error)
 	pumpFunc func()
+}
+
+// upgraded reports whether the backend switches to the protocol that was asked for.
+func (x *exchange) upgraded() bool {
+	return x.req.Upgrade != "" && message.EqualFold(x.resp.Upgrade, x.req.Upgrade)
+}
+
+// relayUpgrade passes the 101 on and lets the bytes flow.
+func (x *exchange) relayUpgrade() {
+	x.to.out = http1.AppendResponse(x.to.out[:0], &x.resp, x.req.Minor)
+	x.log.Status, x.started = 101, true
+	if x.to.flush() != nil {
+		x.aborted = true
+		return
+	}
+	x.log.Upgrade = true
+	x.startTunnel()
 }
 
 // startTunnel takes both connections over from the exchange.
@@ -87,7 +106,7 @@ func (s *stream) onReadable(err error) {
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.other().last.After(idle):
 		s.wait() // the other direction is alive
 	default:
-		s.t.end("")
+		s.t.end(failure{})
 	}
 }
 
@@ -117,7 +136,7 @@ func (s *stream) pump() {
 			s.finish()
 			return
 		default:
-			s.t.end("tunnel_reset")
+			s.t.end(tunnelReset)
 			return
 		}
 	}
@@ -128,7 +147,7 @@ func (s *stream) send(p []byte) bool {
 	s.last = w.Loop.Now()
 	s.dst.SetWriteDeadline(s.last.Add(w.Limits.BodyIdle))
 	if _, err := s.dst.Write(p); err != nil {
-		s.t.end("tunnel_reset")
+		s.t.end(tunnelReset)
 		return false
 	}
 	*s.moved += int64(len(p))
@@ -140,24 +159,25 @@ func (s *stream) finish() {
 	s.ended = true
 	s.dst.CloseWrite()
 	if s.other().ended {
-		s.t.end("")
+		s.t.end(failure{})
 	}
 }
 
 func (t *tunnel) worker() *Worker { return t.from.worker }
 
 // end closes both sides, once.
-func (t *tunnel) end(failure string) {
+func (t *tunnel) end(f failure) {
 	if t.from.closed {
 		return
 	}
 	w := t.worker()
-	if failure != "" {
+	if !f.none() {
 		t.up.Abort()
+		t.from.conn.Abort()
 	}
 	w.Pool.Discard(t.up)
 	t.from.close()
-	t.log.Failure = failure
+	t.log.Failure = f.reason
 	t.log.Duration = time.Since(t.log.Start)
 	w.AccessLog.Log(w.ID, &t.log)
 	t.metrics.Count(w.ID, &t.log)

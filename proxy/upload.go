@@ -73,7 +73,7 @@ func (x *exchange) upload() {
 	case !written:
 		x.failUpload(x.clientFailure(err))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		x.failUpload(sendFailure(err))
+		x.failUpload(x.sendFailure(err))
 	default: // the backend does not want the body; its response may say why
 	}
 }

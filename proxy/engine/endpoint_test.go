@@ -149,6 +149,7 @@ func TestFailuresAreNamed(t *testing.T) {
 		{"rule_invalid", nil, config.Rule{Fault: &config.Fault{Status: 500}}, get("/"), 500},
 		{"client_timeout", silent, config.Rule{}, "POST / HTTP/1.1\nHost: a\nContent-Length: 9\n\nhalf", 408},
 		{"client_malformed", nil, config.Rule{}, "GET / HTTP/1.1\n\n", 400},
+		{"client_timeout", nil, config.Rule{}, "GET / HT", 408},
 		{"client_malformed_body", silent, config.Rule{}, "POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\nnone\n", 400},
 	}
 	for _, tt := range tests {

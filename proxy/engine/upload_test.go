@@ -200,3 +200,16 @@ func TestGEP1742_RequestTimeoutWhileTheClientSends(t *testing.T) {
 		})
 	}
 }
+
+// RFC 9112 section 9.6: what the client still sends must not destroy the answer
+// on its way, however much it is.
+func TestRFC9112_9_6_AnswersOutliveUnreadBodies(t *testing.T) {
+	inBubble(t, func(g *gateway) {
+		g.apply(config.Delta{})
+		c := g.dial()
+		go c.Conn.Write([]byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + strings.Repeat("x", 9_000_000)))
+		time.Sleep(proxy.DefaultLimits.LingerTime / 2)
+		c.want(404, "404 Not Found\n")
+		c.wantClosed()
+	})
+}

@@ -1,0 +1,78 @@
+package proxy
+
+import (
+	"github.com/sluicegateway/sluice/proxy/http1"
+	"github.com/sluicegateway/sluice/proxy/message"
+)
+
+// relay sends the backend's response to the client. A failure is one that can
+// still be answered.
+func (x *exchange) relay(action *Action, target *Target) failure {
+	if x.resp.Status == 101 && !x.upgraded() {
+		return upstreamMalformed
+	}
+	if !x.reqBody.complete() {
+		x.closing = true // the client would have to be told how much of its body was read
+	}
+	// A backend that has declined an upgrade may take what follows for frames.
+	reuse := !x.resp.Close && !x.resp.UntilClose && x.req.Upgrade == ""
+	target.Filters.Response(&x.filters, &x.resp)
+	action.Filters.Response(&x.filters, &x.resp)
+	if x.resp.Status == 101 {
+		x.relayUpgrade()
+		return failure{}
+	}
+	x.beginResponse()
+	if written, err := copyBody(&x.to, &x.respBody); err != nil {
+		x.cutShort(written, err)
+		return failure{}
+	}
+	x.stopUpload()
+	x.up.letGo(reuse && x.up.sent && len(x.respBody.raw) == 0)
+	return failure{}
+}
+
+// cutShort ends a response that cannot be completed: the client must see that.
+func (x *exchange) cutShort(written bool, err error) {
+	f := x.receiveFailure(err)
+	if written {
+		f = x.clientFailure(err)
+	}
+	x.log.Failure = f.reason
+	x.aborted = true
+	x.from.conn.Abort()
+}
+
+// beginResponse puts the response's head in front of its body.
+func (x *exchange) beginResponse() {
+	resp := &x.resp
+	if _, ok := resp.Header.Lookup("Date"); !ok {
+		resp.Header.Add("Date", x.date.at(x.Loop.Now()))
+	}
+	if resp.BodyLength == message.LengthUnknown && x.req.Minor == 0 {
+		x.closing = true // the end of the connection is the end of the body
+	}
+	x.to.chunked = http1.Chunked(resp, x.req.Minor)
+	x.closing = x.closing || x.from.draining // a drain may have begun meanwhile
+	resp.Close = x.closing
+	if resp.Status != 426 { // RFC 9110 section 15.5.22: what to upgrade to
+		resp.Upgrade = ""
+	}
+	x.to.out = http1.AppendResponse(x.to.out[:0], resp, x.req.Minor)
+	x.log.Status = resp.Status
+	x.started = true
+}
+
+// passInterim passes a 1xx response on (RFC 9110 section 15.2). 100 (Continue)
+// also lets the upload begin.
+func (x *exchange) passInterim() {
+	if x.resp.Status == 100 {
+		x.letContinue()
+		return
+	}
+	if x.req.Minor == 0 {
+		return
+	}
+	x.to.out = http1.AppendResponse(x.to.out[:0], &x.resp, x.req.Minor)
+	x.to.flush()
+}
