@@ -17,7 +17,7 @@ var (
 // wrk loads address over keep-alive connections and returns the number of
 // requests. A failed request is an error: what did not work cannot be compared.
 func wrk(ctx context.Context, address string, connections int, duration time.Duration) (int, error) {
-	output, err := exec.CommandContext(ctx, "wrk", "-t1", fmt.Sprint("-c", connections),
+	output, err := exec.CommandContext(ctx, "wrk", "-t1", "--timeout=60s", fmt.Sprint("-c", connections),
 		fmt.Sprintf("-d%ds", max(1, int(duration.Seconds()))), address).CombinedOutput()
 	if err != nil {
 		return 0, fmt.Errorf("wrk: %w: %s", err, output)
