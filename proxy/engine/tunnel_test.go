@@ -58,11 +58,11 @@ func TestNoByteGoesBeforeThe101(t *testing.T) {
 		var early atomic.Bool
 		g.serve(g.rawOrigin(func(c net.Conn, r *bufio.Reader) {
 			readHead(r)
-			go func() {
-				time.Sleep(time.Second)
-				early.Store(r.Buffered() > 0)
-				io.WriteString(c, switching)
-			}()
+			c.SetReadDeadline(time.Now().Add(time.Second))
+			_, err := r.Peek(1)
+			early.Store(err == nil)
+			c.SetReadDeadline(time.Time{})
+			io.WriteString(c, switching)
 			io.Copy(c, r)
 		}), config.Rule{})
 		c := g.dial()
