@@ -117,12 +117,16 @@ func (s *stream) other() *stream {
 	return &s.t.down
 }
 
+// pumpShare is how many reads a direction has in a row before others have
+// their turn.
+const pumpShare = 4
+
 // pump moves what is there and then waits for more without a buffer.
 func (s *stream) pump() {
 	w := s.t.worker()
 	buf := w.takeLarge()
 	defer w.putLarge(buf)
-	for {
+	for range pumpShare {
 		n, err := s.src.TryRead(buf)
 		if n > 0 && !s.send(buf[:n]) {
 			return
@@ -140,6 +144,7 @@ func (s *stream) pump() {
 			return
 		}
 	}
+	s.wait()
 }
 
 func (s *stream) send(p []byte) bool {

@@ -109,13 +109,6 @@ func (w *Worker) putLarge(b []byte) {
 	}
 }
 
-// Trim gives back buffers that wait to be used again. It is for quiet times.
-func (w *Worker) Trim() {
-	clear(w.exchanges)
-	clear(w.large)
-	w.exchanges, w.large = nil, nil
-}
-
 // Drain lets no connection serve another request: those in flight end with
 // Connection: close, idle ones close soon (Limits.LingerTime).
 func (w *Worker) Drain() {

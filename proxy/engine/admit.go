@@ -68,10 +68,10 @@ func (e *Engine) admit(d *config.Delta) *config.Delta {
 }
 
 // release gives up the places of listeners that are removed or set, and returns
-// those that ask for a place, first the ones that have served before. It
-// reports whether there is any change.
+// those that ask for a place: the ones that are set and, where anything has
+// changed, those that were refused before. It reports whether there is a change.
 func (e *Engine) release(d *config.Delta) (candidates []*listener, changed bool) {
-	served := make(map[string]bool)
+	served := make(map[string]bool) // before
 	remove := func(name string) {
 		if l := e.listeners[name]; l != nil {
 			served[name] = l.refused == nil
@@ -92,17 +92,27 @@ func (e *Engine) release(d *config.Delta) (candidates []*listener, changed bool)
 	}
 	for _, l := range d.Listeners {
 		remove(l.Name)
-		candidates = append(candidates, &listener{config: l})
+		candidates, changed = append(candidates, &listener{config: l}), true
 	}
-	changed = changed || len(candidates) > 0
 	if changed {
-		for _, l := range e.listeners {
-			if l.refused != nil { // its place may be free now
-				candidates = append(candidates, l)
-			}
+		candidates = append(candidates, e.refused()...)
+	}
+	sortServedFirst(candidates, served)
+	return candidates, changed
+}
+
+// refused are the listeners without their places, which may be free now.
+func (e *Engine) refused() (all []*listener) {
+	for _, l := range e.listeners {
+		if l.refused != nil {
+			all = append(all, l)
 		}
 	}
-	slices.SortFunc(candidates, func(a, b *listener) int {
+	return all
+}
+
+func sortServedFirst(listeners []*listener, served map[string]bool) {
+	slices.SortFunc(listeners, func(a, b *listener) int {
 		switch {
 		case served[a.config.Name] == served[b.config.Name]:
 			return cmp.Compare(a.config.Name, b.config.Name)
@@ -111,7 +121,6 @@ func (e *Engine) release(d *config.Delta) (candidates []*listener, changed bool)
 		}
 		return 1
 	})
-	return candidates, changed
 }
 
 // take gives a listener its places and its share of sockets, or says who has them.

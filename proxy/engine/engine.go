@@ -42,12 +42,24 @@ type Options struct {
 	Log     *slog.Logger
 }
 
-// Workers returns the number of workers that o stands for.
-func (o *Options) workers() int {
-	if o.Workers > 0 {
-		return o.Workers
+// withDefaults fills what o leaves open.
+func (o Options) withDefaults() *Options {
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	return runtime.GOMAXPROCS(0)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Resolver == nil {
+		o.Resolver = upstream.NewSystemResolver()
+	}
+	if o.Metrics == nil {
+		o.Metrics = observe.NewMetrics(o.Workers, o.AccessLog)
+	}
+	if o.Limits == nil {
+		o.Limits = &proxy.DefaultLimits
+	}
+	return &o
 }
 
 // Engine serves configurations. Its methods may be called from any goroutine.
@@ -67,25 +79,17 @@ type Engine struct {
 }
 
 // New starts the workers. They serve nothing until the first Apply.
-func New(o Options) (*Engine, error) {
-	n := o.workers()
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Resolver == nil {
-		o.Resolver = upstream.NewSystemResolver()
-	}
-	if o.Metrics == nil {
-		o.Metrics = observe.NewMetrics(n, o.AccessLog)
-	}
-	if o.Limits == nil {
-		o.Limits = &proxy.DefaultLimits
+func New(options Options) (*Engine, error) {
+	o := options.withDefaults()
+	loops, err := newLoops(o.Workers, o)
+	if err != nil {
+		return nil, fmt.Errorf("starting %d workers: %w", o.Workers, err)
 	}
 	e := &Engine{
 		compiler: compiler{
-			backends: upstream.NewBackends(upstream.Options{Workers: n, Resolver: o.Resolver, Log: o.Log}),
+			backends: upstream.NewBackends(upstream.Options{Workers: o.Workers, Resolver: o.Resolver, Log: o.Log}),
 			metrics:  o.Metrics,
-			workers:  n,
+			workers:  o.Workers,
 			routes:   make(map[string]bool),
 		},
 		listeners: make(map[string]*listener),
@@ -96,10 +100,6 @@ func New(o Options) (*Engine, error) {
 	e.shared.Limits, e.shared.AccessLog, e.shared.Metrics = *o.Limits, o.AccessLog, o.Metrics
 	e.shared.Log, e.shared.Trusted = o.Log, o.Trusted
 	e.shared.State.Store(&proxy.State{})
-	loops, err := newLoops(n, &o)
-	if err != nil {
-		return nil, fmt.Errorf("starting %d workers: %w", n, err)
-	}
 	for i, l := range loops {
 		e.workers = append(e.workers, proxy.NewWorker(i, &e.shared, l, e.backends.NewPool(l)))
 	}
