@@ -131,6 +131,7 @@ func (e *Engine) Apply(d *config.Delta) config.Report {
 		e.shared.Log.Error("the configuration was not applied", "version", d.Version, "error", err)
 		return e.report
 	}
+	e.leave()
 	e.shared.State.Store(&proxy.State{Version: d.Version, Table: table})
 	e.listen()
 	e.shared.Metrics.ConfigApplied(d.Version, time.Now())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -50,6 +51,9 @@ func inBubble(t *testing.T, fn func(g *gateway)) {
 
 func newGateway(t testing.TB, o engine.Options) *gateway {
 	t.Helper()
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(alarm{t}, nil))
+	}
 	e, err := engine.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +71,16 @@ func newGateway(t testing.TB, o engine.Options) *gateway {
 	defer l.Close()
 	g.addr = netip.MustParseAddrPort(l.Addr().String())
 	return g
+}
+
+// alarm fails a test whose gateway logs a panic.
+type alarm struct{ testing.TB }
+
+func (a alarm) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), "panic") {
+		a.Errorf("%s", line)
+	}
+	return len(line), nil
 }
 
 // listen listens on a free port of 127.0.0.1.

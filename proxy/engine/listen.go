@@ -17,10 +17,10 @@ type socket struct {
 	bind netip.AddrPort
 	// listeners are the names of those that want it.
 	listeners map[string]bool
-	bound     []loop.Listener // by worker; none while it is not served
-	err       error           // why it is not served
-	open      atomic.Int64    // client connections
-	closing   atomic.Bool
+	bound     []loop.Listener             // by worker; none while it is not served
+	err       error                       // why it is not served
+	open      atomic.Int64                // client connections
+	last      atomic.Pointer[proxy.State] // in force when it closed, nil before
 	metrics   *observe.Connections
 }
 
@@ -36,19 +36,27 @@ func (e *Engine) socket(bind netip.AddrPort) *socket {
 	return s
 }
 
-// listen opens the sockets that listeners want, also those that failed before,
-// and closes the ones that none wants any more. A socket that stays is not touched.
-func (e *Engine) listen() {
+// leave closes the sockets that no listener wants any more. It comes before the
+// swap: until a socket is closed, what comes in on it needs its listeners.
+func (e *Engine) leave() {
 	for s := range e.touched {
 		e.report.Listeners = nil
-		switch {
-		case len(s.listeners) == 0:
+		if len(s.listeners) == 0 {
 			delete(e.sockets, s.bind)
+			delete(e.touched, s)
 			e.closeSocket(s)
-		case s.bound == nil:
+		}
+	}
+}
+
+// listen opens the sockets that listeners want, also those that failed before.
+// A socket that stays is not touched.
+func (e *Engine) listen() {
+	for s := range e.touched {
+		if s.bound == nil {
 			e.openSocket(s)
 		}
-		if s.bound != nil || len(s.listeners) == 0 {
+		if s.bound != nil {
 			delete(e.touched, s)
 		}
 	}
@@ -96,7 +104,7 @@ func (e *Engine) accept(s *socket, w *proxy.Worker, c loop.Conn) {
 		return
 	}
 	s.metrics.Opened(w.ID)
-	w.Accept(s.bind, c, s.closing.Load(), func() {
+	w.Accept(s.bind, c, s.last.Load(), func() {
 		s.open.Add(-1)
 		s.metrics.Closed(w.ID)
 	})
@@ -105,7 +113,7 @@ func (e *Engine) accept(s *socket, w *proxy.Worker, c loop.Conn) {
 // closeSocket stops listening; connections that came in on it end after the
 // request that they carry.
 func (e *Engine) closeSocket(s *socket) {
-	s.closing.Store(true) // for those that are in the queue
+	s.last.Store(e.shared.State.Load()) // for those that are in the queue
 	e.unbind(s)
 	e.onEach(func(w *proxy.Worker) { w.DrainListener(s.bind) })
 	e.shared.Metrics.RemoveConnections(s.bind.String())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -378,7 +379,7 @@ func (c damagedConn) SetReadDeadline(t time.Time) error {
 func TestPanicsEndOneExchange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := &damaged{Network: memnet.New()}
-		g := newGateway(t, engine.Options{Workers: 1, Network: network})
+		g := newGateway(t, engine.Options{Workers: 1, Network: network, Log: slog.New(slog.DiscardHandler)})
 		ended := make(chan bool, 1)
 		first := true
 		g.serve(g.rawOrigin(func(c net.Conn, r *bufio.Reader) {
