@@ -17,6 +17,7 @@ type connection struct {
 	client   string // the peer's address, without its port
 	trusted  bool   // the peer is a proxy whose word counts
 	draining bool   // it serves one more request at most
+	last     *State // the configuration when its socket closed, nil before
 	idle     bool
 	closed   bool
 	left     int64 // bytes that it may still send while it lingers
@@ -27,11 +28,12 @@ type connection struct {
 	serveFunc func()
 }
 
-// Accept serves a connection that came in on bind, one that is last if the
-// socket is being closed; onClose runs when it has ended.
-func (w *Worker) Accept(bind netip.AddrPort, nc loop.Conn, last bool, onClose func()) {
+// Accept serves a connection that came in on bind. If that socket is being
+// closed, last is the configuration that still had listeners for it, else nil.
+// onClose runs when the connection has ended.
+func (w *Worker) Accept(bind netip.AddrPort, nc loop.Conn, last *State, onClose func()) {
 	peer := nc.RemoteAddr().Addr().Unmap()
-	c := &connection{worker: w, conn: nc, bind: bind, client: peer.String(), trusted: w.trusts(peer), draining: last || w.draining, onClose: onClose}
+	c := &connection{worker: w, conn: nc, bind: bind, client: peer.String(), trusted: w.trusts(peer), draining: last != nil || w.draining, last: last, onClose: onClose}
 	c.readable, c.serveFunc = c.onReadable, c.serve
 	w.connections[c] = struct{}{}
 	c.wait()

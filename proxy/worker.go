@@ -119,10 +119,12 @@ func (w *Worker) Drain() {
 	w.Pool.Drain()
 }
 
-// DrainListener does what Drain does for the connections accepted on bind.
+// DrainListener does what Drain does for the connections accepted on bind. It is
+// called while the configuration that has listeners for them is in force.
 func (w *Worker) DrainListener(bind netip.AddrPort) {
 	for c := range w.connections {
 		if c.bind == bind {
+			c.last = w.State.Load()
 			c.drain()
 		}
 	}
