@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -410,4 +411,35 @@ func TestPanicsEndOneExchange(t *testing.T) {
 		c.send(get("/"))
 		c.want(200, "ok")
 	})
+}
+
+// The limit cuts what is under way at any point of its life.
+func TestDrainLimitCutsEverything(t *testing.T) {
+	for name, request := range map[string]string{
+		"head":     "GET / HTTP/1.1\nHo",
+		"wait":     get("/"),
+		"upload":   "POST / HTTP/1.1\nHost: a\nContent-Length: 99\n\nhalf",
+		"expected": "POST / HTTP/1.1\nHost: a\nContent-Length: 99\nExpect: 100-continue\n\n",
+		"tunnel":   handshake + "frames",
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(g *gateway) {
+				g.serve(g.rawOrigin(func(c net.Conn, r *bufio.Reader) {
+					if strings.Contains(readHead(r), "Upgrade") {
+						io.WriteString(c, switching)
+					}
+					io.Copy(io.Discard, r)
+				}), config.Rule{})
+				c := g.dial()
+				c.send(request)
+				synctest.Wait()
+				if took := <-g.shutdown(0, 100*time.Millisecond); took > time.Second {
+					g.Errorf("the shutdown took %v", took)
+				}
+				if n := g.engine.Connections(); n != 0 {
+					g.Errorf("%d connections are left", n)
+				}
+			})
+		})
+	}
 }
