@@ -179,3 +179,42 @@ func TestFailuresAreNamed(t *testing.T) {
 		})
 	}
 }
+
+// Who cut a response short is named also where its body went through the kernel.
+func TestWhoCutAResponseShort(t *testing.T) {
+	const head = "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
+	for _, kind := range []string{"epoll", "portable"} {
+		for word, origin := range map[string]func(net.Conn, *bufio.Reader){
+			"upstream_closed": func(c net.Conn, r *bufio.Reader) {
+				readHead(r)
+				io.WriteString(c, head+strings.Repeat("x", 500_000))
+			},
+			"client_reset": func(c net.Conn, r *bufio.Reader) {
+				readHead(r)
+				io.WriteString(c, head)
+				io.Copy(c, zeros{})
+			},
+		} {
+			t.Run(kind+"/"+word, func(t *testing.T) {
+				var out strings.Builder
+				log := observe.NewAccessLog(&out, observe.Text, 1)
+				g := newGateway(t, engine.Options{Portable: kind == "portable", Workers: 1, AccessLog: log})
+				g.serve(g.rawOrigin(origin), config.Rule{})
+				c := g.dial()
+				c.send(get("/"))
+				io.CopyN(io.Discard, c.in, 400_000) // or until the reset
+				if word == "client_reset" {
+					c.Conn.(*net.TCPConn).SetLinger(0)
+					c.Close()
+				}
+				for g.engine.Connections() > 0 {
+					io.Copy(io.Discard, c.in)
+				}
+				log.Close()
+				if !strings.Contains(out.String(), word) {
+					t.Errorf("no %s in the log: %s", word, out.String())
+				}
+			})
+		}
+	}
+}
