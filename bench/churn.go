@@ -23,7 +23,7 @@ const (
 )
 
 // measureChurn compares Sluice's latency with many routes while nothing
-// changes and while a route changes every 50 ms.
+// changes and while a route changes every 50 ms, in interleaved rounds.
 func measureChurn(ctx context.Context, w io.Writer, set settings, ps *processes, origin string) error {
 	dir := filepath.Join(ps.dir, "churn")
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -53,24 +53,46 @@ func measureChurn(ctx context.Context, w io.Writer, set settings, ps *processes,
 	if _, err := load(ctx, address, 2*time.Second); err != nil {
 		return err // The first run only warms up.
 	}
+	var result churned
+	for range set.rounds {
+		if err := result.measure(ctx, address, dir, set); err != nil {
+			return err
+		}
+	}
+	result.write(w, set)
+	return nil
+}
+
+// churned is what was measured: all latencies in milliseconds, and the p99 of
+// each round.
+type churned struct {
+	quiet, changing       []float64
+	quietP99, changingP99 []float64
+	changes               int
+}
+
+// measure runs one round: without changes, then with them.
+func (c *churned) measure(ctx context.Context, address, dir string, set settings) error {
 	quiet, err := load(ctx, address, set.churn)
 	if err != nil {
 		return err
 	}
-	changes, churned, err := loadWithChanges(ctx, address, dir, set)
+	changes, changing, err := loadWithChanges(ctx, address, dir, c.changes, set)
 	if err != nil {
 		return err
 	}
-	writeChurn(w, set, quiet, churned, changes)
+	c.changes = changes
+	c.quiet, c.quietP99 = append(c.quiet, quiet...), append(c.quietP99, quantile(quiet, 0.99))
+	c.changing, c.changingP99 = append(c.changing, changing...), append(c.changingP99, quantile(changing, 0.99))
 	return nil
 }
 
-// loadWithChanges loads address while routes change, and returns the number of changes.
-func loadWithChanges(ctx context.Context, address, dir string, set settings) (int, []float64, error) {
+// loadWithChanges loads address while routes change, and returns how many have
+// changed so far, before included.
+func loadWithChanges(ctx context.Context, address, dir string, changes int, set settings) (int, []float64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	result := make(chan error, 1)
-	changes := 0
 	go func() {
 		ticker := time.NewTicker(churnInterval)
 		defer ticker.Stop()
@@ -96,15 +118,17 @@ func loadWithChanges(ctx context.Context, address, dir string, set settings) (in
 	return changes, latencies, err
 }
 
-func writeChurn(w io.Writer, set settings, quiet, churned []float64, changes int) {
+func (c *churned) write(w io.Writer, set settings) {
 	fmt.Fprintf(w, "\n## Latency with %d routes at %d requests/s, in milliseconds\n\n| | p50 | p99 | p99.9 |\n|---|---|---|---|\n", set.routes, churnRate)
 	for _, row := range []struct {
 		name   string
 		values []float64
-	}{{"quiet", quiet}, {fmt.Sprintf("a route changes every %s (%d changes)", churnInterval, changes), churned}} {
+	}{{"quiet", c.quiet}, {fmt.Sprintf("a route changes every %s (%d changes)", churnInterval, c.changes), c.changing}} {
 		fmt.Fprintf(w, "| %s | %.2f | %.2f | %.2f |\n", row.name, quantile(row.values, 0.5), quantile(row.values, 0.99), quantile(row.values, 0.999))
 	}
-	fmt.Fprintf(w, "\np99 under change is %.2f times the quiet one.\n", quantile(churned, 0.99)/quantile(quiet, 0.99))
+	ratio := ratios(c.changingP99, c.quietP99)
+	low, high := medianInterval(ratio)
+	fmt.Fprintf(w, "\nThe p99 under change is %.2f times the quiet one (median of %d rounds, 95 %% interval %.2f – %.2f).\n", median(ratio), len(ratio), low, high)
 }
 
 // load sends requests at a fixed rate and returns their latencies in

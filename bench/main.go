@@ -61,7 +61,7 @@ func parseFlags() (settings, error) {
 	flag.DurationVar(&set.settle, "settle", 10*time.Second, "time between ready and the memory reading")
 	flag.StringVar(&connections, "connections", "64,8", "numbers of keep-alive connections")
 	flag.IntVar(&set.routes, "routes", 5000, "routes in the churn measurement")
-	flag.DurationVar(&set.churn, "churn", 20*time.Second, "length of each half of the churn measurement")
+	flag.DurationVar(&set.churn, "churn", 3*time.Second, "length of each half of a round of the churn measurement")
 	flag.StringVar(&set.only, "only", "memory,cpu,churn", "what to measure")
 	flag.Parse()
 	for field := range strings.SplitSeq(connections, ",") {
