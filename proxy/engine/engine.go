@@ -124,7 +124,8 @@ func (e *Engine) Apply(d *config.Delta) config.Report {
 	if e.closed {
 		return e.report
 	}
-	e.backends.Apply(d)
+	gains := gaining(d)
+	e.backends.Apply(gains)
 	e.dropMetrics(d)
 	table, err := e.Table().Apply(e.admit(d), e.action)
 	if err != nil {
@@ -133,13 +134,32 @@ func (e *Engine) Apply(d *config.Delta) config.Report {
 	}
 	e.leave()
 	e.shared.State.Store(&proxy.State{Version: d.Version, Table: table})
+	if len(gains.Backends) < len(d.Backends) {
+		e.onEach(func(*proxy.Worker) {}) // requests that found their rule have found their endpoint now
+	}
+	e.backends.Apply(d)
 	e.listen()
-	e.shared.Metrics.ConfigApplied(d.Version, time.Now())
+	if d.Version != e.report.Version {
+		e.shared.Metrics.ConfigApplied(d.Version, time.Now())
+	}
 	e.report.Version = d.Version
 	if e.report.Listeners == nil {
 		e.report.Listeners = e.served()
 	}
 	return e.report
+}
+
+// gaining is the backends of a delta that have endpoints. They are put in force
+// before the routes that may lead to them, and the rest of the delta after the
+// routes that have left.
+func gaining(d *config.Delta) *config.Delta {
+	first := &config.Delta{}
+	for _, b := range d.Backends {
+		if len(b.Endpoints) > 0 {
+			first.Backends = append(first.Backends, b)
+		}
+	}
+	return first
 }
 
 // Version is that of the configuration in force, 0 before the first.
