@@ -159,7 +159,7 @@ func TestFailuresAreNamed(t *testing.T) {
 				end = t.Context()
 				log := observe.NewAccessLog(&out, observe.Text, 1)
 				g := newGateway(t, engine.Options{Workers: 1, Network: memnet.New(), Resolver: names{}, AccessLog: log})
-				origin := g.nowhere()
+				origin := g.freeAddr()
 				if tt.origin != nil {
 					origin = g.rawOrigin(tt.origin)
 				}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,16 +14,9 @@ import (
 	"github.com/sluicegateway/sluice/config"
 )
 
-// nowhere is an address that refuses connections.
-func (g *gateway) nowhere() netip.AddrPort {
-	l := g.listen()
-	defer l.Close()
-	return netip.MustParseAddrPort(l.Addr().String())
-}
-
 func TestBackendsThatCannotAnswer(t *testing.T) {
 	onBoth(t, func(g *gateway) {
-		g.serve(g.nowhere(), config.Rule{})
+		g.serve(g.freeAddr(), config.Rule{})
 		c := g.dial()
 		c.send(get("/"))
 		c.want(503, "503 Service Unavailable\n")
@@ -64,7 +56,7 @@ func TestNoRouteIs404(t *testing.T) {
 func TestRefusedConnectsGoToAnotherEndpoint(t *testing.T) {
 	onBoth(t, func(g *gateway) {
 		g.serve(g.origin(hello), config.Rule{})
-		g.apply(config.Delta{Backends: []*config.Backend{backend("service/default/web:80", g.nowhere(), g.origin(hello))}})
+		g.apply(config.Delta{Backends: []*config.Backend{backend("service/default/web:80", g.freeAddr(), g.origin(hello))}})
 		c := g.dial()
 		for range 4 {
 			c.send("POST /x HTTP/1.1\nHost: a\nContent-Length: 2\n\nhi")

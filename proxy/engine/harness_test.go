@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -67,10 +68,23 @@ func newGateway(t testing.TB, o engine.Options) *gateway {
 	if g.network == nil {
 		g.network = loop.HostNetwork{}
 	}
-	l := g.listen()
-	defer l.Close()
-	g.addr = netip.MustParseAddrPort(l.Addr().String())
+	g.addr = g.freeAddr()
 	return g
+}
+
+// freeAddr is an address that nobody listens on. Its port is below those that
+// systems give to clients and to port 0: they could take it before it is used.
+func (g *gateway) freeAddr() netip.AddrPort {
+	g.Helper()
+	for range 1000 {
+		addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(10_000+rand.IntN(10_000)))
+		if l, err := g.network.Listen(addr); err == nil {
+			l.Close()
+			return addr
+		}
+	}
+	g.Fatal("no port is free")
+	return netip.AddrPort{}
 }
 
 // alarm fails a test whose gateway logs a panic.
