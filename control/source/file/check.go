@@ -29,6 +29,8 @@ type verdict struct {
 	passing bool
 	// more is true if there were too many findings.
 	more bool
+	// uses is in how many places the document is.
+	uses int
 }
 
 // judged is one object of a document.

@@ -9,26 +9,25 @@ import (
 	"time"
 
 	"github.com/sluicegateway/sluice/control/diagnostic"
-	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
 // content is what is known of one file.
 type content struct {
-	path string
-	real string // the absolute path without links
+	position
 	info fs.FileInfo
 	// text is kept of what can be read only once: standard input and pipes.
-	text      []byte
+	text []byte
+	// size is that of the text that the documents are of, in bytes.
+	size      int64
 	documents []filed
 	// problem says why it could not be read; the documents are those of before.
 	problem *diagnostic.Diagnostic
-	// keys are the objects in it that are in force, or were when it was last whole.
-	keys []snapshot.Key
 	// doubted is when the file was first found to be gone or empty, which may be
 	// the middle of its replacement; zero if it is there. The documents are those of
 	// before.
 	doubted time.Time
-	gone    bool
+	// gone is true of a file that is not listed, and whose objects are kept.
+	gone bool
 }
 
 // filed is a document in a file.
@@ -68,12 +67,16 @@ func (c *content) load(stdin io.Reader, budget int64) ([]byte, error) {
 		defer file.Close()
 		input = file
 	}
+	tooLarge := fmt.Errorf("all files together would hold more than %d MiB with it", maxTotal>>20)
+	if !c.readOnce() && c.info.Size() > budget {
+		return nil, tooLarge
+	}
 	text, err := io.ReadAll(io.LimitReader(input, budget+1))
 	switch {
 	case err != nil:
 		return nil, err
 	case int64(len(text)) > budget:
-		return nil, fmt.Errorf("all files together hold more than %d MiB", maxTotal>>20)
+		return nil, tooLarge
 	}
 	if c.readOnce() {
 		c.text = text

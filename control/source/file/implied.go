@@ -14,47 +14,35 @@ const (
 	controllerName   = "sluice.dev/gateway-controller"
 )
 
-// imply adds the objects that a cluster with Sluice would have without anyone writing
-// them into the files: the namespaces of all objects, and the class "sluice".
-func (p *posting) imply() {
-	namespaces := map[string]bool{}
-	for key := range p.next {
-		if key.Namespace != "" {
-			namespaces[key.Namespace] = true
-		}
-	}
-	for name := range namespaces {
-		p.implyObject(snapshot.Key{Kind: snapshot.KindNamespace, Name: name}, newNamespace)
-	}
-	class := snapshot.Key{Kind: snapshot.KindGatewayClass, Name: gatewayClassName}
-	if _, refused := p.owners[class]; !refused {
-		p.implyObject(class, newGatewayClass)
-	}
+var impliedClass = snapshot.Key{Kind: snapshot.KindGatewayClass, Name: gatewayClassName}
+
+// isImplied is true of objects that a cluster with Sluice would have without anyone
+// writing them: the namespaces of all objects, and the class "sluice".
+func (r *record) isImplied(key snapshot.Key) bool {
+	return key.Kind == snapshot.KindNamespace && r.members > 0 || key == impliedClass && len(r.written) == 0
 }
 
-// implyObject adds an object unless it is written somewhere.
-func (p *posting) implyObject(key snapshot.Key, create func(name string) snapshot.Object) {
-	if p.next[key] != nil {
-		return
+// imply makes an entry of an object that is written nowhere.
+func imply(key snapshot.Key, before *entry) *entry {
+	if before != nil && !before.isWritten() {
+		return before
 	}
-	before := p.before[key]
-	if before != nil && before.origin == (origin{}) {
-		p.next[key] = before
-		return
+	var object snapshot.Object = newGatewayClass(key.Name)
+	if key.Kind == snapshot.KindNamespace {
+		object = newNamespace(key.Name)
 	}
-	object := create(key.Name)
 	whole := document{Text: mustMarshal(object)}.digest()
-	p.next[key] = accept(&judged{Key: key, Whole: whole, Spec: whole, object: object}, before, origin{})
+	return accept(&judged{Key: key, Whole: whole, Spec: whole, object: object}, before, origin{})
 }
 
-func newNamespace(name string) snapshot.Object {
+func newNamespace(name string) *corev1.Namespace {
 	return &corev1.Namespace{
 		TypeMeta:   metav1.TypeMeta{APIVersion: corev1.SchemeGroupVersion.String(), Kind: string(snapshot.KindNamespace)},
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelMetadataName: name}},
 	}
 }
 
-func newGatewayClass(name string) snapshot.Object {
+func newGatewayClass(name string) *gatewayv1.GatewayClass {
 	return &gatewayv1.GatewayClass{
 		TypeMeta:   metav1.TypeMeta{APIVersion: gatewayv1.GroupVersion.String(), Kind: string(snapshot.KindGatewayClass)},
 		ObjectMeta: metav1.ObjectMeta{Name: name},

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/sluicegateway/sluice/control/diagnostic"
@@ -16,9 +18,11 @@ type library struct {
 	stdin     io.Reader
 	validator validator
 
-	// files are in the order of the listing.
-	files    []*content
-	problems []diagnostic.Diagnostic
+	files map[string]*content // by path
+	// restless are the paths of the files that every refresh looks at.
+	restless map[string]bool
+	// held is the size of all texts whose documents are held, in bytes.
+	held int64
 	// verdicts are those on the documents that are in the files now. A document
 	// that did not change costs nothing, wherever it moved.
 	verdicts map[digest]*verdict
@@ -28,8 +32,11 @@ type library struct {
 type rescan struct {
 	// all reads every file again.
 	all bool
-	// named reads the files of these paths, without links, again.
+	// named are paths without links: what is there is read again.
 	named map[string]bool
+	// only are the paths of the files to look at, if partial is true.
+	only    []string
+	partial bool
 	// now is the time; a file that is gone or empty is believed to be so after grace.
 	now time.Time
 	// believe takes files as they are at once.
@@ -37,72 +44,110 @@ type rescan struct {
 }
 
 // suspects is true if a file may not be what it was when it was last read.
-func (s *rescan) suspects(file *content, entry listed) bool {
+func (s *rescan) suspects(file *content, entry *listed) bool {
 	if file.text != nil {
 		return false // there is nothing more to read
 	}
-	return s.all || s.named[entry.real] || file.problem != nil || !file.doubted.IsZero() || !sameFile(file.info, entry.info)
+	return s.all || s.named[entry.real] || file.isRestless() || !sameFile(file.info, entry.info)
 }
 
-// refresh brings the library in step with a listing. It is true if some file is gone
-// or empty, but not for long enough.
-func (l *library) refresh(ctx context.Context, found *listing, scan rescan) (doubtful bool, err error) {
-	known := make(map[string]*content, len(l.files))
-	for _, file := range l.files {
-		known[file.path] = file
+// refresh brings the library in step with a listing. It returns the files that may
+// differ, among them those that the library holds no longer, which are then empty.
+func (l *library) refresh(ctx context.Context, found *listing, scan rescan) ([]*content, error) {
+	if l.files == nil {
+		l.files, l.restless, l.verdicts = map[string]*content{}, map[string]bool{}, map[digest]*verdict{}
 	}
-	var files []*content
+	var changed []*content
 	pending := &batch{memo: l.verdicts}
-	budget := int64(maxTotal)
-	for _, entry := range found.files {
-		file := known[entry.path]
-		delete(known, entry.path)
-		if file == nil {
-			file = &content{path: entry.path}
-		}
-		l.refreshFile(file, entry, scan, budget, pending)
-		budget -= size(entry)
-		files = append(files, file)
-	}
-	for _, file := range l.files {
-		if known[file.path] != nil && file.lingers(found, scan) {
-			files = append(files, file)
+	for _, path := range l.places(found, scan) {
+		if file := l.look(path, found, scan, pending); file != nil {
+			changed = append(changed, file)
 		}
 	}
 	if err := pending.judge(ctx, l.validator); err != nil {
-		return false, err
+		return nil, err
 	}
-	l.files, l.problems = files, found.problems
-	l.forget()
-	return l.doubtful(), nil
+	pending.forget()
+	return changed, nil
 }
 
-func size(entry listed) int64 {
-	if entry.info == nil {
-		return 0
+// places are the paths to look at, in order.
+func (l *library) places(found *listing, scan rescan) []string {
+	all := append(slices.Collect(maps.Keys(l.restless)), scan.only...)
+	if !scan.partial {
+		all = slices.AppendSeq(slices.Collect(maps.Keys(l.files)), maps.Keys(found.files))
 	}
-	return entry.info.Size()
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
-// refreshFile reads one file if it may have changed.
-func (l *library) refreshFile(file *content, entry listed, scan rescan, budget int64, pending *batch) {
+// look brings one file in step with the listing. It returns it if it may differ.
+func (l *library) look(path string, found *listing, scan rescan, pending *batch) *content {
+	file, entry := l.files[path], found.files[path]
+	if file == nil && entry == nil {
+		return nil // it came and went
+	}
+	if file == nil {
+		file = &content{}
+		l.files[path] = file
+	}
+	wasGone, was := file.gone, file.position
+	changed := false
+	switch {
+	case entry != nil:
+		changed = l.readIfStale(file, entry, scan, pending)
+	case !file.lingers(found, scan):
+		l.drop(file, pending)
+		changed = true
+	}
+	delete(l.restless, path)
+	if file.isRestless() {
+		l.restless[path] = true
+	}
+	if !changed && file.gone == wasGone && file.position == was {
+		return nil
+	}
+	return file
+}
+
+// readIfStale reads one file if it may have changed. It is true if it did.
+func (l *library) readIfStale(file *content, entry *listed, scan rescan, pending *batch) bool {
 	stale := scan.suspects(file, entry)
-	file.gone, file.real, file.info = false, entry.real, entry.info
+	file.gone, file.position, file.info = false, entry.position, entry.info
 	if !stale {
-		return
+		return false
 	}
-	text, err := file.load(l.stdin, max(0, budget))
+	text, err := file.load(l.stdin, maxTotal-(l.held-file.size))
 	if err != nil {
 		file.fail(err)
-		return
+		return true
 	}
 	file.problem = nil
 	if isBlank(text) && file.doubt(scan) {
-		return
+		return true
 	}
 	file.doubted = time.Time{}
+	pending.drop(file.documents)
 	file.documents = pending.add(split(text, isJSON(file.path)))
+	l.hold(file, int64(len(text)))
+	return true
 }
+
+// drop has a file that is gone hold nothing.
+func (l *library) drop(file *content, pending *batch) {
+	pending.drop(file.documents)
+	l.hold(file, 0)
+	*file = content{position: file.position, gone: true}
+	delete(l.files, file.path)
+}
+
+func (l *library) hold(file *content, size int64) {
+	l.held += size - file.size
+	file.size = size
+}
+
+// isRestless is true of a file that every refresh looks at.
+func (c *content) isRestless() bool { return c.problem != nil || !c.doubted.IsZero() }
 
 // doubt is true while a file that lost its objects should keep them.
 func (c *content) doubt(scan rescan) bool {
@@ -125,34 +170,23 @@ func (c *content) lingers(found *listing, scan rescan) bool {
 	return c.doubt(scan)
 }
 
+// doubtful is true if some file is gone or empty, but not for long enough.
 func (l *library) doubtful() bool {
-	for _, file := range l.files {
-		if !file.doubted.IsZero() {
+	for path := range l.restless {
+		if !l.files[path].doubted.IsZero() {
 			return true
 		}
 	}
 	return false
 }
 
-// forget drops the verdicts on documents that are in no file any more.
-func (l *library) forget() {
-	verdicts := make(map[digest]*verdict, len(l.verdicts))
-	for _, file := range l.files {
-		for _, document := range file.documents {
-			if !document.verdict.passing {
-				verdicts[document.digest] = document.verdict
-			}
-		}
-	}
-	l.verdicts = verdicts
-}
-
-// batch collects the documents that have to be judged.
+// batch collects the documents that have to be judged, and those that are gone.
 type batch struct {
 	memo      map[digest]*verdict
 	documents []document
 	verdicts  []*verdict
-	index     map[digest]*verdict
+	digests   []digest
+	dropped   []filed
 }
 
 // add files documents, with verdicts that judge fills in.
@@ -166,20 +200,34 @@ func (b *batch) add(documents []document) []filed {
 }
 
 func (b *batch) verdict(name digest, doc document) *verdict {
-	if known := b.memo[name]; known != nil {
-		return known
+	known := b.memo[name]
+	if known == nil {
+		known = &verdict{}
+		b.memo[name] = known
+		b.documents = append(b.documents, doc)
+		b.verdicts = append(b.verdicts, known)
+		b.digests = append(b.digests, name)
 	}
-	if waiting := b.index[name]; waiting != nil {
-		return waiting
+	known.uses++
+	return known
+}
+
+func (b *batch) drop(documents []filed) { b.dropped = append(b.dropped, documents...) }
+
+// forget drops the verdicts on documents that are in no file any more, or that are
+// to be judged again.
+func (b *batch) forget() {
+	for _, document := range b.dropped {
+		document.verdict.uses--
+		if document.verdict.uses == 0 && b.memo[document.digest] == document.verdict {
+			delete(b.memo, document.digest)
+		}
 	}
-	if b.index == nil {
-		b.index = map[digest]*verdict{}
+	for i, v := range b.verdicts {
+		if v.passing {
+			delete(b.memo, b.digests[i])
+		}
 	}
-	waiting := &verdict{}
-	b.index[name] = waiting
-	b.documents = append(b.documents, doc)
-	b.verdicts = append(b.verdicts, waiting)
-	return waiting
 }
 
 // judge has all collected documents judged.
@@ -189,6 +237,7 @@ func (b *batch) judge(ctx context.Context, by validator) error {
 	}
 	return by.validate(ctx, b.documents, func(i int, v verdict) {
 		v.decode()
+		v.uses = b.verdicts[i].uses
 		*b.verdicts[i] = v
 	})
 }

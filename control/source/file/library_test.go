@@ -54,11 +54,11 @@ func TestReplacementInSteps(t *testing.T) {
 			}
 			now := time.Unix(1000, 0)
 			refresh := func() (Update, bool) {
-				update, doubtful, err := source.update(t.Context(), list(source.library.paths, nil), rescan{all: true, now: now})
+				update, _, err := source.update(t.Context(), list(source.library.paths), rescan{all: true, now: now})
 				if err != nil {
 					t.Fatal(err)
 				}
-				return update, doubtful
+				return update, source.library.doubtful()
 			}
 			refresh()
 			for i, step := range steps {

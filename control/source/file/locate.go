@@ -17,9 +17,12 @@ import (
 // file. Nothing of the files is kept in memory, so they are read again.
 func (s *Source) Locate(key snapshot.Key, field string) (file string, line, column int) {
 	s.mu.Lock()
-	found := s.inForce[key]
+	var found *entry
+	if record := s.ledger.records[key]; record != nil {
+		found = record.inForce
+	}
 	s.mu.Unlock()
-	if found == nil || found.origin == (origin{}) {
+	if !found.isWritten() {
 		return "", 0, 0
 	}
 	at := found.origin
@@ -75,10 +78,13 @@ func (s *Source) reread(at origin) *yaml.Node {
 // read returns the documents of a file, as far as it is there.
 func (s *Source) read(path string) []document {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if text, ok := s.once[path]; ok {
+	text, ok := s.once[path]
+	s.mu.Unlock()
+	if ok {
 		return split(text, isJSON(path))
 	}
+	s.rereading.Lock()
+	defer s.rereading.Unlock()
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil
@@ -86,7 +92,7 @@ func (s *Source) read(path string) []document {
 	if recent := s.recent.Value(); recent != nil && recent.path == path && sameFile(recent.info, info) {
 		return recent.documents
 	}
-	text, err := (&content{path: path, info: info}).load(nil, maxTotal)
+	text, err = (&content{position: position{path: path}, info: info}).load(nil, maxTotal)
 	if err != nil {
 		return nil
 	}

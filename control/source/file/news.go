@@ -6,14 +6,14 @@ import (
 	"github.com/sluicegateway/sluice/control/diagnostic"
 )
 
-// logNews logs the errors and warnings that came and went since the last update. It
-// is true if there is any difference in what is to be told.
-func (s *Source) logNews(update Update) bool {
-	before, now := s.told, update.Diagnostics
+// tell takes over what is to be told now, and logs the errors and warnings that came
+// and went. It is true if there is any difference.
+func (s *Source) tell(now []diagnostic.Diagnostic) bool {
+	before := s.told
 	if slices.Equal(before, now) {
 		return false
 	}
-	s.told = slices.Clone(now)
+	s.told = now
 	for _, d := range missingFrom(before, now) {
 		switch d.Severity {
 		case diagnostic.Error:

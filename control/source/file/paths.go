@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,43 +18,62 @@ const Stdin = "-"
 
 // listing is what the paths lead to at one moment.
 type listing struct {
-	// files are in the order of the paths, those of a directory by name.
-	files []listed
-	// dirs are the directories whose changes can change the listing, without links.
-	dirs     []string
-	problems []diagnostic.Diagnostic
+	// files are by path, and paths by what they are without links.
+	files map[string]*listed
+	paths map[string]string
+	// read are the directories that were read, by their paths without links.
+	read map[string]position
+	// dirs are the directories whose changes can change the listing, and links the
+	// symbolic links on the way to it, without links themselves.
+	dirs, links map[string]bool
+	problems    []diagnostic.Diagnostic
 	// hidden are the paths that are there, but cannot be read.
 	hidden []string
 
-	// seen are the files and directories that were met, without links.
-	seen map[string]bool
-	// trusted knows files, by their paths without links, that did not change since.
-	trusted map[string]fs.FileInfo
+	root int // the index of the path that is being followed
 }
 
 // listed is a file in a listing.
 type listed struct {
-	path string
+	position
 	// real is the absolute path without links.
 	real string
 	info fs.FileInfo // nil for standard input
+	// again is true if the paths lead to it in another way too.
+	again bool
+}
+
+// position is a place in the order of a listing: that of the paths that were given,
+// below each of them by name.
+type position struct {
+	root int // the index of the path that was given
+	path string
+}
+
+func (p position) compare(q position) int {
+	if order := cmp.Compare(p.root, q.root); order != 0 {
+		return order
+	}
+	const separator = string(filepath.Separator)
+	return slices.Compare(strings.Split(p.path, separator), strings.Split(q.path, separator))
 }
 
 // list follows the paths. Directories are read to their ground, but for hidden
 // entries: the "..data" of a mounted ConfigMap is one, and what its links point to is
 // read through the links beside it. What several links lead to is read once.
-// Trusted files are not looked at again; there may be none.
-func list(paths []string, trusted map[string]fs.FileInfo) *listing {
-	l := &listing{seen: map[string]bool{}, trusted: trusted}
-	for _, path := range paths {
+func list(paths []string) *listing {
+	l := &listing{
+		files: map[string]*listed{}, paths: map[string]string{}, read: map[string]position{},
+		dirs: map[string]bool{}, links: map[string]bool{},
+	}
+	for i, path := range paths {
+		l.root = i
 		if path == Stdin {
 			l.file(Stdin, Stdin, nil)
 			continue
 		}
 		l.named(path)
 	}
-	slices.Sort(l.dirs)
-	l.dirs = slices.Compact(l.dirs)
 	return l
 }
 
@@ -61,7 +81,7 @@ func list(paths []string, trusted map[string]fs.FileInfo) *listing {
 // watched too, for the path itself may be replaced.
 func (l *listing) named(path string) {
 	if parent, err := resolve(filepath.Dir(filepath.Clean(path))); err == nil {
-		l.dirs = append(l.dirs, parent)
+		l.dirs[parent] = true
 	}
 	l.watchLinks(path)
 	info, err := os.Stat(path)
@@ -121,18 +141,18 @@ func (l *listing) resolved(path string, info fs.FileInfo) {
 }
 
 func (l *listing) directory(dir, real string) {
-	if l.seen[real] {
+	if _, seen := l.read[real]; seen {
 		return
 	}
-	l.seen[real] = true
-	l.dirs = append(l.dirs, real)
+	l.read[real] = position{l.root, dir}
+	l.dirs[real] = true
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		l.fail(dir, err)
 	}
 	for _, entry := range entries {
 		name := entry.Name()
-		if !strings.HasPrefix(name, ".") {
+		if !isHidden(name) {
 			l.entry(filepath.Join(dir, name), filepath.Join(real, name), entry)
 		}
 	}
@@ -145,7 +165,7 @@ func (l *listing) entry(path, real string, entry fs.DirEntry) {
 	case entry.Type()&fs.ModeSymlink != 0:
 		l.link(path)
 	case entry.Type().IsRegular() && holdsObjects(path):
-		info, err := l.info(real, entry)
+		info, err := entry.Info()
 		if errors.Is(err, fs.ErrNotExist) {
 			return // it went away meanwhile
 		}
@@ -155,13 +175,6 @@ func (l *listing) entry(path, real string, entry fs.DirEntry) {
 		}
 		l.file(path, real, info)
 	}
-}
-
-func (l *listing) info(real string, entry fs.DirEntry) (fs.FileInfo, error) {
-	if known := l.trusted[real]; known != nil {
-		return known, nil
-	}
-	return entry.Info()
 }
 
 // link follows a symbolic link in a directory, unless it is to no file that is read.
@@ -178,17 +191,19 @@ func (l *listing) link(path string) {
 }
 
 func (l *listing) file(path, real string, info fs.FileInfo) {
-	if !l.seen[real] {
-		l.seen[real] = true
-		l.files = append(l.files, listed{path, real, info})
+	if seen, ok := l.paths[real]; ok {
+		l.files[seen].again = true
+		return
 	}
+	l.paths[real] = path
+	l.files[path] = &listed{position: position{l.root, path}, real: real, info: info}
 }
 
 // maxLinks is how many symbolic links a path may lead through, as in Linux.
 const maxLinks = 40
 
-// watchLinks notes the directories of all symbolic links on the way to what a path
-// means, for each of them may be swapped.
+// watchLinks notes all symbolic links on the way to what a path means, and their
+// directories, for each of them may be swapped.
 func (l *listing) watchLinks(path string) {
 	rest, err := filepath.Abs(path)
 	if err != nil {
@@ -205,13 +220,15 @@ func (l *listing) watchLinks(path string) {
 			continue
 		}
 		links++
-		l.dirs = append(l.dirs, done)
+		l.links[next], l.dirs[done] = true, true
 		if !filepath.IsAbs(target) {
 			target = filepath.Join(done, target)
 		}
 		done, rest = string(filepath.Separator), filepath.Join(target, rest)
 	}
 }
+
+func isHidden(name string) bool { return strings.HasPrefix(name, ".") }
 
 // holdsObjects is true of the names of files that are read in directories.
 func holdsObjects(path string) bool {

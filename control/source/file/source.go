@@ -33,7 +33,8 @@ type Options struct {
 // Update is what changed in the files.
 type Update struct {
 	Changes []snapshot.Change
-	// Diagnostics are all that stand now, not only the new ones.
+	// Diagnostics are all that stand now, not only the new ones. Updates share the
+	// slice while it does not change.
 	Diagnostics []diagnostic.Diagnostic
 }
 
@@ -45,12 +46,15 @@ type Source struct {
 	log     *slog.Logger
 	reloads chan struct{}
 
-	told []diagnostic.Diagnostic // those of the last Update
+	// general are the diagnostics that are about no file that is read, and told all
+	// those of the last update.
+	general, told []diagnostic.Diagnostic
 
-	mu      sync.Mutex
-	inForce map[snapshot.Key]*entry // the ledger's; the map is never changed
-	once    map[string][]byte       // the texts of what can be read only once, by path
-	recent  weak.Pointer[reading]
+	mu   sync.Mutex        // guards the ledger's records against Locate, and once
+	once map[string][]byte // the texts of what can be read only once, by path
+
+	rereading sync.Mutex // guards recent
+	recent    weak.Pointer[reading]
 }
 
 // New makes a Source that has read nothing yet. It fails if a path does not exist.
@@ -70,6 +74,7 @@ func New(options Options) (*Source, error) {
 		library: library{paths: options.Paths, stdin: options.Stdin, validator: &local{}},
 		log:     options.Logger,
 		reloads: make(chan struct{}, 1),
+		once:    map[string][]byte{},
 	}
 	if source.library.stdin == nil {
 		source.library.stdin = os.Stdin
@@ -97,41 +102,45 @@ func Load(ctx context.Context, options Options) (*Contents, error) {
 		return nil, err
 	}
 	defer source.library.validator.release()
-	update, _, err := source.update(ctx, list(options.Paths, nil), rescan{believe: true, now: time.Now()})
+	update, _, err := source.update(ctx, list(options.Paths), rescan{believe: true, now: time.Now()})
 	if err != nil {
 		return nil, err
 	}
 	return &Contents{Update: update, source: source}, nil
 }
 
-// update brings the source in step with a listing.
-func (s *Source) update(ctx context.Context, found *listing, scan rescan) (update Update, doubtful bool, err error) {
-	doubtful, err = s.library.refresh(ctx, found, scan)
+// update brings the source in step with a listing. It is true if there is anything
+// new in the update.
+func (s *Source) update(ctx context.Context, found *listing, scan rescan) (update Update, news bool, err error) {
+	changed, err := s.library.refresh(ctx, found, scan)
 	if err != nil {
 		return Update{}, false, err
 	}
-	changes, findings := s.ledger.post(s.library.files)
-	update = Update{Changes: changes, Diagnostics: slices.Concat(s.library.problems, findings)}
+	changes, retold := s.post(changed)
+	general := found.problems
 	if len(s.library.files) == 0 {
-		update.Diagnostics = append(update.Diagnostics, diagnostic.Diagnostic{
+		general = append(slices.Clip(general), diagnostic.Diagnostic{
 			Severity: diagnostic.Warning,
 			Message:  "there are no files with objects under the given paths",
 			Fix:      "name files, or directories with .yaml, .yml or .json files",
 		})
 	}
-	s.publish()
-	return update, doubtful, nil
+	if retold || !slices.Equal(general, s.general) {
+		s.general = general
+		retold = s.tell(slices.Concat(general, s.ledger.findings))
+	}
+	return Update{Changes: changes, Diagnostics: s.told}, retold || len(changes) > 0, nil
 }
 
-// publish gives Locate what it needs.
-func (s *Source) publish() {
-	once := map[string][]byte{}
-	for _, file := range s.library.files {
-		if file.text != nil {
-			once[file.path] = file.text
-		}
-	}
+// post has the ledger, and what Locate needs beside it, take over what changed.
+func (s *Source) post(changed []*content) (changes []snapshot.Change, retold bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.inForce, s.once = s.ledger.inForce, once
+	for _, file := range changed {
+		delete(s.once, file.path)
+		if file.text != nil {
+			s.once[file.path] = file.text
+		}
+	}
+	return s.ledger.post(changed)
 }

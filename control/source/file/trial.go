@@ -1,6 +1,9 @@
 package file
 
 import (
+	"slices"
+	"strings"
+
 	"go.yaml.in/yaml/v3"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -81,7 +84,10 @@ func (t *trial) validateMetadata(fields map[string]any, name apivalidation.Valid
 		t.refuse(path.String(), "cannot be decoded: "+err.Error(), "")
 		return
 	}
-	t.refuseAll(apivalidation.ValidateObjectMeta(&meta, t.kind.Namespaced, name, path))
+	errs := apivalidation.ValidateObjectMeta(&meta, t.kind.Namespaced, name, path)
+	// Labels and annotations are validated in the order of a map, which is any.
+	slices.SortStableFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Error(), b.Error()) })
+	t.refuseAll(errs)
 }
 
 // plain is the text of an unquoted scalar.

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -57,19 +54,15 @@ type watch struct {
 	source  *Source
 	notify  *fsnotify.Watcher
 	watched map[string]bool
-	// blind are the directories that cannot be watched.
-	blind []diagnostic.Diagnostic
+	// blind is true if a directory cannot be watched.
+	blind bool
 	apply func(Update)
 	begun bool // something was told
-	// last is the last listing; index has the places of its files, by their paths
-	// without links.
 	last  *listing
-	index map[string]int
 
-	pending  rescan // what the events ask for
-	events   int    // how many there were since the last refresh
-	since    time.Time
-	doubtful bool
+	pending rescan // what the events ask for
+	events  int    // how many there were since the last refresh
+	since   time.Time
 }
 
 // follow acts on events until ctx ends.
@@ -97,7 +90,7 @@ func (w *watch) follow(ctx context.Context) error {
 			w.source.library.validator.release()
 			continue
 		case <-settle.C:
-			if w.events == 0 && !w.doubtful {
+			if w.events == 0 && !w.source.library.doubtful() {
 				open = false
 				continue
 			}
@@ -113,7 +106,7 @@ func (w *watch) follow(ctx context.Context) error {
 
 // pause is how long to wait for what may follow.
 func (w *watch) pause() time.Duration {
-	if w.doubtful {
+	if w.source.library.doubtful() {
 		return grace
 	}
 	return quiet
@@ -122,7 +115,7 @@ func (w *watch) pause() time.Duration {
 // isNoise is true of writes to files that are not read, such as a log that lies beside
 // the objects and grows with every request.
 func (w *watch) isNoise(event fsnotify.Event) bool {
-	_, known := w.index[event.Name]
+	_, known := w.last.paths[event.Name]
 	return event.Op == fsnotify.Write && !known
 }
 
@@ -154,15 +147,29 @@ func (w *watch) noteError(err error) {
 // directories that they are in.
 func (w *watch) refresh(ctx context.Context, scan rescan) error {
 	w.pending, w.events = rescan{}, 0
-	found := w.list(scan)
+	scan.only, scan.partial = w.revise(scan)
+	if !scan.partial {
+		w.list()
+	}
 	scan.now = time.Now()
-	update, doubtful, err := w.source.update(ctx, found, scan)
+	update, news, err := w.source.update(ctx, w.last, scan)
 	if err != nil {
 		return err
 	}
-	w.doubtful = doubtful
-	w.tell(update)
+	if news || !w.begun {
+		w.begun = true
+		w.apply(update)
+	}
 	return nil
+}
+
+// revise brings the last listing up to date, if events tell what changed. It returns
+// the paths of the files that they are about.
+func (w *watch) revise(scan rescan) (paths []string, ok bool) {
+	if w.last == nil || scan.all || w.blind {
+		return nil, false
+	}
+	return w.last.revise(scan.named)
 }
 
 // maxListings is how often directories are listed anew because others appeared.
@@ -170,79 +177,27 @@ const maxListings = 10
 
 // list lists the files, once all directories they are in are watched: nothing that
 // happens after a directory was listed goes unnoticed.
-func (w *watch) list(scan rescan) *listing {
-	if w.onlyRewritten(scan) {
-		return w.last
-	}
-	trusted := w.trusted(scan)
-	stable := false
-	for i := 0; i < maxListings && !stable; i++ {
-		w.last = list(w.source.library.paths, trusted)
-		stable = !w.addWatches(w.last.dirs)
-	}
-	if !stable {
-		w.source.Reload()
-	}
-	w.index = make(map[string]int, len(w.last.files))
-	for i, file := range w.last.files {
-		w.index[file.real] = i
-	}
-	return w.last
-}
-
-// onlyRewritten is true if the events were about files of the last listing alone, and
-// these are still there. It brings that listing up to date.
-func (w *watch) onlyRewritten(scan rescan) bool {
-	if w.last == nil || scan.all || w.doubtful || len(w.blind) > 0 || len(scan.named) == 0 {
-		return false
-	}
-	for real := range scan.named {
-		i, known := w.index[real]
-		info, err := os.Lstat(real)
-		if !known || err != nil || !info.Mode().IsRegular() {
-			return false
-		}
-		w.last.files[i].info = info
-	}
-	return true
-}
-
-// trusted are the files in watched directories that no event was about.
-func (w *watch) trusted(scan rescan) map[string]fs.FileInfo {
-	if scan.all || len(w.blind) > 0 {
-		return nil
-	}
-	trusted := make(map[string]fs.FileInfo, len(w.source.library.files))
-	for _, file := range w.source.library.files {
-		if !scan.named[file.real] && w.watched[filepath.Dir(file.real)] {
-			trusted[file.real] = file.info
+func (w *watch) list() {
+	for range maxListings {
+		w.last = list(w.source.library.paths)
+		if more := w.addWatches(); !more {
+			return
 		}
 	}
-	return trusted
+	w.source.Reload()
 }
 
-// tell passes on what changed, if anything did.
-func (w *watch) tell(update Update) {
-	update.Diagnostics = append(update.Diagnostics, w.blind...)
-	news := w.source.logNews(update)
-	if w.begun && !news && len(update.Changes) == 0 {
-		return
-	}
-	w.begun = true
-	w.apply(update)
-}
-
-// addWatches watches the given directories and no others. It is true if one is new.
-func (w *watch) addWatches(dirs []string) (more bool) {
-	wanted := make(map[string]bool, len(dirs))
-	w.blind = nil
-	for _, dir := range dirs {
-		wanted[dir] = true
+// addWatches watches the directories of the last listing and no others. It is true if
+// one is new.
+func (w *watch) addWatches() (more bool) {
+	w.blind = false
+	for dir := range w.last.dirs {
 		if w.watched[dir] {
 			continue
 		}
 		if err := w.notify.Add(dir); err != nil {
-			w.blind = append(w.blind, diagnostic.Diagnostic{
+			w.blind = true
+			w.last.problems = append(w.last.problems, diagnostic.Diagnostic{
 				Severity: diagnostic.Warning, File: dir,
 				Message: "changes in this directory go unnoticed: " + err.Error(),
 				Fix:     "raise fs.inotify.max_user_watches; until then send SIGHUP after changes",
@@ -253,7 +208,7 @@ func (w *watch) addWatches(dirs []string) (more bool) {
 		more = true
 	}
 	for dir := range w.watched {
-		if !wanted[dir] {
+		if !w.last.dirs[dir] {
 			_ = w.notify.Remove(dir) // it may be gone, and the watch with it
 			delete(w.watched, dir)
 		}
