@@ -70,7 +70,7 @@ func TestRFC9110_7_6_1_HopByHopFieldsStay(t *testing.T) {
 	onBoth(t, func(g *gateway) {
 		ask := g.seen()
 		head := ask("GET /a?b HTTP/1.1\nHost: Web.Example:80\nConnection: x-secret\nX-Secret: 1\nKeep-Alive: timeout=1\nProxy-Connection: close\nTE: trailers\nUpgrade: h2c\nHTTP2-Settings: AA\nX-Kept: yes\n\n")
-		wantLines(g.TB, head, []string{"GET /a?b HTTP/1.1", "Host: web.example:80", "X-Kept: yes"},
+		wantLines(g.TB, head, []string{"GET /a?b HTTP/1.1", "Host: Web.Example:80", "X-Kept: yes"},
 			[]string{"x-secret", "keep-alive", "proxy-connection", "h2c"})
 	})
 }

@@ -65,7 +65,7 @@ func sendable(name, value string) bool {
 func (m *headerModifier) request(r *message.Request) {
 	m.modify(&r.Header)
 	if m.authority != "" {
-		r.Authority = m.authority
+		r.SetAuthority(m.authority)
 	}
 }
 

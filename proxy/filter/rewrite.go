@@ -13,7 +13,7 @@ func compileRewrite(r *config.Rewrite) *config.Rewrite {
 // the client's request: the rewrite of a backendRef takes the place of its rule's.
 func rewrite(r *config.Rewrite, x *Exchange) {
 	if r.Hostname != "" {
-		x.request.Authority = r.Hostname
+		x.request.SetAuthority(r.Hostname)
 	}
 	if r.Path != nil {
 		x.request.Path = replacePath(r.Path, x.path, x.prefix)

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,7 +26,7 @@ func AppendRequest(dst []byte, r *message.Request) []byte {
 		dst = appendVisible(dst, r.Query)
 	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
-	dst = appendVisible(dst, r.Authority)
+	dst = appendVisible(dst, cmp.Or(r.Spelling, r.Authority))
 	dst = append(dst, '\r', '\n')
 	dst = appendFields(dst, &r.Header)
 	switch {

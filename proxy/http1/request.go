@@ -105,7 +105,7 @@ func parseTarget(target string, r *message.Request) error {
 	if err != nil {
 		return &Error{400, "request target: " + err.Error()}
 	}
-	r.Authority = authority
+	r.Authority, r.Spelling = authority, rest[:end]
 	switch rest = rest[end:]; {
 	case rest == "" && r.Method == "OPTIONS": // RFC 9112 section 3.2.4
 		r.Path = "*"
@@ -145,10 +145,11 @@ func checkQuery(query string) error {
 // requestFields is what the fields of a request have said so far.
 type requestFields struct {
 	control
-	r       *message.Request
-	host    string
-	hasHost bool
-	expect  bool
+	r        *message.Request
+	host     string
+	spelling string
+	hasHost  bool
+	expect   bool
 }
 
 func (s *requestFields) take(name, value string) error {
@@ -184,7 +185,7 @@ func (s *requestFields) takeHost(value string) error {
 	if err != nil {
 		return &Error{400, "Host: " + err.Error()}
 	}
-	s.host, s.hasHost = host, true
+	s.host, s.spelling, s.hasHost = host, value, true
 	return nil
 }
 
@@ -231,7 +232,7 @@ func (s *requestFields) finishHost() error {
 	case !s.hasHost && r.Minor > 0:
 		return errHostAbsent
 	case r.Authority == "":
-		r.Authority = s.host
+		r.Authority, r.Spelling = s.host, s.spelling
 	case s.hasHost && s.host != r.Authority:
 		return errHostOther
 	}

@@ -113,7 +113,7 @@ func TestRequest(t *testing.T) {
 		"ACCEPT: \t text/html, */* \t", "X-Empty:", "accept: text/plain", "X-Text: caf\xc3\xa9") + "GET /next"
 	got := dribble(t, raw, parseRequest)
 	want := parsed[message.Request]{N: strings.Index(raw, "GET /next"), Message: message.Request{
-		Method: "GET", Authority: "shop.example:8080", Path: "/shop/cart", Query: "item=1&x=%zz[]", HasQuery: true, Major: 1, Minor: 1,
+		Method: "GET", Authority: "shop.example:8080", Spelling: "Shop.Example:8080", Path: "/shop/cart", Query: "item=1&x=%zz[]", HasQuery: true, Major: 1, Minor: 1,
 		Header: message.Header{Fields: []message.Field{{Name: "User-Agent", Value: "curl/8"}, {Name: "ACCEPT", Value: "text/html, */*"},
 			{Name: "X-Empty"}, {Name: "accept", Value: "text/plain"}, {Name: "X-Text", Value: "caf\xc3\xa9"}}},
 	}}

@@ -26,6 +26,10 @@ type Request struct {
 	// (RFC 9110 section 7.2), as NormalizeAuthority returns it. It is empty only
 	// for an HTTP/1.0 request without Host.
 	Authority string
+	// Spelling is Authority as the client wrote it, which is how the backend gets
+	// it: HTTPRoute, spec.hostnames, wants the Host field forwarded unmodified. It
+	// is empty where anybody else has set Authority.
+	Spelling string
 	// Path is as NormalizePath returns it; "*" only for OPTIONS.
 	Path string
 	// Query is without the "?", byte for byte as it came; HasQuery tells "/a?" from "/a".
@@ -61,6 +65,9 @@ func (r *Request) Port() uint16 {
 	return port
 }
 
+// SetAuthority replaces what the client asked for.
+func (r *Request) SetAuthority(a string) { r.Authority, r.Spelling = a, "" }
+
 // Reset forgets the request and keeps the memory of its header.
 func (r *Request) Reset() {
 	r.Header.Reset()
@@ -70,7 +77,7 @@ func (r *Request) Reset() {
 // Clone returns a copy that shares no memory with r, for whoever needs the
 // request longer than its buffer lives (mirrors, retries).
 func (r *Request) Clone() *Request {
-	size := len(r.Method) + len(r.Scheme) + len(r.Authority) + len(r.Path) + len(r.Query) + len(r.Upgrade)
+	size := len(r.Method) + len(r.Scheme) + len(r.Authority) + len(r.Spelling) + len(r.Path) + len(r.Query) + len(r.Upgrade)
 	for _, f := range r.Header.Fields {
 		size += len(f.Name) + len(f.Value)
 	}
@@ -83,7 +90,7 @@ func (r *Request) Clone() *Request {
 	}
 
 	c := *r
-	c.Method, c.Scheme, c.Authority = keep(r.Method), keep(r.Scheme), keep(r.Authority)
+	c.Method, c.Scheme, c.Authority, c.Spelling = keep(r.Method), keep(r.Scheme), keep(r.Authority), keep(r.Spelling)
 	c.Path, c.Query, c.Upgrade = keep(r.Path), keep(r.Query), keep(r.Upgrade)
 	c.Header.Fields = make([]Field, len(r.Header.Fields))
 	for i, f := range r.Header.Fields {
