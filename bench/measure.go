@@ -88,7 +88,11 @@ func (r *running) measure(ctx context.Context, connections int, duration time.Du
 	if err != nil {
 		return err
 	}
-	r.cost = append(r.cost, float64((after-before).Microseconds())/float64(requests))
+	var used time.Duration
+	for pid := range after {
+		used += after[pid] - before[pid]
+	}
+	r.cost = append(r.cost, float64(used.Microseconds())/float64(requests))
 	r.rate = append(r.rate, float64(requests)/time.Since(start).Seconds())
 	return nil
 }

@@ -99,60 +99,64 @@ func (p *process) pids() ([]int, error) {
 // architecture that Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// cpu is the processor time, user and system, that the program and its
-// children have used so far.
-func (p *process) cpu() (time.Duration, error) {
-	pids, err := p.pids()
-	if err != nil {
-		return 0, err
-	}
-	var ticks int64
-	for _, pid := range pids {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			return 0, err
-		}
+// cpu is the processor time, user and system, that each process of the program
+// has used so far.
+func (p *process) cpu() (map[int]time.Duration, error) {
+	used := map[int]time.Duration{}
+	err := p.each("stat", func(pid int, stat []byte) error {
 		// The command name, in parentheses, may hold spaces; utime and stime
 		// are the 12th and 13th fields after it (proc(5)).
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		for _, field := range fields[11:13] {
-			n, err := strconv.ParseInt(field, 10, 64)
+			ticks, err := strconv.ParseInt(field, 10, 64)
 			if err != nil {
-				return 0, err
+				return err
 			}
-			ticks += n
+			used[pid] += time.Duration(ticks) * clockTick
 		}
-	}
-	return time.Duration(ticks) * clockTick, nil
+		return nil
+	})
+	return used, err
 }
 
 // rssAnon is the resident anonymous memory of the program and its children, in KiB.
 func (p *process) rssAnon() (int, error) {
-	pids, err := p.pids()
-	if err != nil {
-		return 0, err
-	}
 	total := 0
-	for _, pid := range pids {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		if err != nil {
-			return 0, err
-		}
+	err := p.each("status", func(pid int, status []byte) error {
 		_, rest, _ := strings.Cut(string(status), "RssAnon:")
 		fields := strings.Fields(rest)
 		if len(fields) == 0 {
-			return 0, fmt.Errorf("/proc/%d/status has no RssAnon", pid)
+			return fmt.Errorf("/proc/%d/status has no RssAnon", pid)
 		}
 		kib, err := strconv.Atoi(fields[0])
-		if err != nil {
-			return 0, err
-		}
 		total += kib
-	}
-	return total, nil
+		return err
+	})
+	return total, err
 }
 
-// waitReady waits until url answers 200; path of the log says more if it does not.
+// each hands a file of /proc of each process of the program to read. Children
+// that have just ended are left out.
+func (p *process) each(file string, read func(pid int, content []byte) error) error {
+	pids, err := p.pids()
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+		if err == nil {
+			err = read(pid, content)
+		} else if pid != p.cmd.Process.Pid {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitReady waits until url answers 200; the error has the program's log.
 func (p *process) waitReady(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
