@@ -79,6 +79,7 @@ func newWorld(t *testing.T, seed uint64, judge validator) *world {
 	t.Cleanup(func() { _ = notify.Close() })
 	must(t, os.Mkdir(filepath.Join(w.dir, "d"), 0o755))
 	w.watch = &watch{source: w.newSource(), notify: notify, watched: map[string]bool{}, apply: w.apply}
+	must(t, w.watch.refresh(t.Context(), rescan{believe: true}))
 	return w
 }
 
@@ -163,7 +164,9 @@ func (w *world) change() {
 }
 
 func (w *world) event(op fsnotify.Op, path string) {
-	w.watch.note(fsnotify.Event{Name: path, Op: op})
+	if event := (fsnotify.Event{Name: path, Op: op}); !w.watch.isNoise(event) {
+		w.watch.note(event)
+	}
 }
 
 func (w *world) remove(path string) {
@@ -184,10 +187,10 @@ func (w *world) remove(path string) {
 // swapLink makes a link to a file, which may not be there, or takes it away.
 func (w *world) swapLink(target string) {
 	link := filepath.Join(w.dir, []string{"a0.yaml", "z.yaml"}[w.random.IntN(2)])
-	w.event(fsnotify.Create, link)
 	if os.Remove(link) != nil {
 		must(w.t, os.Symlink(target, link))
 	}
+	w.event(fsnotify.Create, link)
 }
 
 // write writes a file anew, in place or by renaming.
@@ -205,10 +208,11 @@ func (w *world) write(path string) {
 	next := path
 	if w.random.IntN(2) == 0 {
 		next = filepath.Join(filepath.Dir(path), "temporary.txt")
-		w.event(fsnotify.Rename, next)
 	}
 	must(w.t, os.WriteFile(next, []byte(text.String()), 0o644))
+	w.event(fsnotify.Create, next)
 	must(w.t, os.Rename(next, path))
+	w.event(fsnotify.Rename, next)
 	w.event(fsnotify.Create, path)
 	w.files[path] = notes
 }

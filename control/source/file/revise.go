@@ -48,12 +48,30 @@ func (l *listing) revised(real string, info fs.FileInfo) bool {
 	if len(l.problems) > 0 {
 		return false // it may be what a link was missing
 	}
-	dir, read := l.read[filepath.Dir(real)]
-	if name := filepath.Base(real); read && !isHidden(name) && holdsObjects(name) {
+	if l.reads(real) {
+		dir := l.read[filepath.Dir(real)]
 		l.root = dir.root
-		l.file(filepath.Join(dir.path, name), real, info)
+		l.file(filepath.Join(dir.path, filepath.Base(real)), real, info)
 	}
 	return true
+}
+
+// reads is true of places where a plain file is read, if there is one.
+func (l *listing) reads(real string) bool {
+	_, read := l.read[filepath.Dir(real)]
+	name := filepath.Base(real)
+	return read && !isHidden(name) && holdsObjects(name)
+}
+
+// concerns is false if what is now at a place, a path without links, can change
+// nothing: a plain file that is not read, or nothing where nothing was.
+func (l *listing) concerns(real string) bool {
+	_, known := l.paths[real]
+	if known || l.dirs[real] || l.links[real] || l.reads(real) || len(l.problems) > 0 {
+		return true
+	}
+	info, err := os.Lstat(real)
+	return err == nil && !info.Mode().IsRegular() || err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 
 // removed takes a file out, if nothing but its directory leads to it.

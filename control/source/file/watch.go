@@ -112,11 +112,14 @@ func (w *watch) pause() time.Duration {
 	return quiet
 }
 
-// isNoise is true of writes to files that are not read, such as a log that lies beside
-// the objects and grows with every request.
+// isNoise is true of events about files that are not read: a log that lies beside the
+// objects and grows with every request, or what is about to be renamed.
 func (w *watch) isNoise(event fsnotify.Event) bool {
-	_, known := w.last.paths[event.Name]
-	return event.Op == fsnotify.Write && !known
+	if event.Op == fsnotify.Write {
+		_, known := w.last.paths[event.Name]
+		return !known
+	}
+	return !w.last.concerns(event.Name)
 }
 
 // note takes an event in. Its file is read even if its times say nothing new.
