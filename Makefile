@@ -4,10 +4,10 @@ SHELL := /bin/bash
 SLUICE := build/sluice
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate bench
+.PHONY: help run build test lint generate bench conformance
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## serve examples/quickstart with demo backends on 127.0.0.1; Ctrl-C ends both
 	@trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT; \
@@ -37,3 +37,6 @@ generate: ## write what is generated from the API types
 
 bench: build ## compare with nginx and net/http, about 15 minutes; writes docs/measurements.md
 	cd bench && go run . -sluice ../$(SLUICE) -out ../docs/measurements.md
+
+conformance: ## the Gateway API's conformance suite on both engines, about 3 minutes; needs root
+	cd test/conformance && go vet . && go test -count=1 -v .

@@ -1,0 +1,157 @@
+package conformance
+
+import "sigs.k8s.io/gateway-api/conformance/tests"
+
+// outcome is how a test ended, in the words of package testing.
+type outcome string
+
+const (
+	passes  outcome = "PASS"
+	fails   outcome = "FAIL"
+	skipped outcome = "SKIP"
+)
+
+// deviation is why tests of the suite do not pass.
+type deviation struct {
+	reason  string
+	outcome outcome
+	tests   []string
+}
+
+// wantOutcomes is how each test of the suite should end, by its name.
+func wantOutcomes() map[string]outcome {
+	want := map[string]outcome{}
+	for _, test := range tests.ConformanceTests {
+		want[test.ShortName] = passes
+	}
+	for _, d := range deviations {
+		for _, test := range d.tests {
+			want[test] = d.outcome
+		}
+	}
+	return want
+}
+
+// deviations are all tests that do not pass. docs/conformance.md shows them too.
+var deviations = []deviation{
+	{"needs HTTPS listeners, which this version does not serve", fails, []string{
+		"GatewayInvalidTLSConfiguration",
+		"GatewayModifyListeners",
+		"GatewaySecretInvalidReferenceGrant",
+		"GatewaySecretMissingReferenceGrant",
+		"GatewaySecretReferenceGrantAllInNamespace",
+		"GatewaySecretReferenceGrantSpecific",
+		"GatewayWithAttachedRoutes",
+		"HTTPRouteHTTPSListener",
+		"HTTPRouteRedirectPortAndScheme",
+	}},
+	{"needs HTTPS listeners that find misdirected requests", skipped, []string{
+		"HTTPRouteHTTPSListenerDetectMisdirectedRequests",
+	}},
+	{"needs client certificates, and this version serves no TLS", skipped, []string{
+		"GatewayFrontendClientCertificateValidation",
+		"GatewayFrontendClientCertificateValidationInsecureFallback",
+		"GatewayFrontendInvalidDefaultClientCertificateValidation",
+		"GatewayInvalidFrontendClientCertificateValidation",
+		"GatewayInvalidTLSBackendConfiguration",
+		"GatewayTLSBackendClientCertificate",
+	}},
+	{"needs TLSRoute, and this version serves no TLS", skipped, []string{
+		"HTTPRouteDisallowedKind",
+		"TLSRouteHostnameIntersection",
+		"TLSRouteInvalidBackendRefNonexistent",
+		"TLSRouteInvalidBackendRefUnknownKind",
+		"TLSRouteInvalidNoMatchingListener",
+		"TLSRouteInvalidNoMatchingListenerHostname",
+		"TLSRouteInvalidReferenceGrant",
+		"TLSRouteListenerMixedTerminationNotSupported",
+		"TLSRouteListenerPassthroughSupportedKinds",
+		"TLSRouteListenerTerminateNotSupported",
+		"TLSRouteListenerTerminateSupportedKinds",
+		"TLSRouteMixedTerminationSameNamespace",
+		"TLSRouteSimpleSameNamespace",
+		"TLSRouteTerminateSimpleSameNamespace",
+	}},
+	{"needs TLS to backends", skipped, []string{
+		"BackendTLSPolicy",
+		"BackendTLSPolicyConflictResolution",
+		"BackendTLSPolicyInvalidCACertificateRef",
+		"BackendTLSPolicyInvalidKind",
+		"BackendTLSPolicyObservedGenerationBump",
+		"BackendTLSPolicySANValidation",
+	}},
+	{"needs HTTP/2 to backends", skipped, []string{
+		"HTTPRouteBackendProtocolH2C",
+	}},
+	{"needs GRPCRoute, which this version does not serve", skipped, []string{
+		"GRPCExactMethodMatching",
+		"GRPCRouteHeaderMatching",
+		"GRPCRouteListenerHostnameMatching",
+		"GRPCRouteNamedRule",
+		"GRPCRouteWeight",
+	}},
+	{"needs TCPRoute, which this version does not serve", skipped, []string{
+		"TCPRouteInvalidBackendRefNonexistent",
+		"TCPRouteInvalidCrossNamespaceBackendRef",
+		"TCPRouteInvalidNonTCPListener",
+		"TCPRouteMultipleRoutesAttachment",
+		"TCPRouteParentRefAttachAll",
+		"TCPRouteParentRefPortAndSectionName",
+		"TCPRouteReferenceGrant",
+		"TCPRouteWeightedRouting",
+	}},
+	{"needs UDPRoute, which this version does not serve", skipped, []string{
+		"UDPRoute",
+		"UDPRouteInvalidBackendRefNonexistent",
+		"UDPRouteInvalidCrossNamespaceBackendRef",
+		"UDPRouteMultipleRoutesAttachment",
+		"UDPRouteNotAllowedByListeners",
+		"UDPRouteParentRefAttachAllListeners",
+		"UDPRouteParentRefPortAndSectionName",
+		"UDPRouteReferenceGrant",
+		"UDPRouteWeightedRouting",
+	}},
+	{"needs ListenerSet, which this version does not serve", skipped, []string{
+		"ListenerSetAllowedNamespaceNone",
+		"ListenerSetAllowedNamespaceSame",
+		"ListenerSetAllowedNamespaceSelector",
+		"ListenerSetAllowedRoutesNamespaces",
+		"ListenerSetAllowedRoutesSupportedKinds",
+		"ListenerSetDefaultNotAllowed",
+		"ListenerSetDualParentRefIndependence",
+		"ListenerSetGatewayParentSectionNameNotFound",
+		"ListenerSetHTTPRouting",
+		"ListenerSetHostnameConflict",
+		"ListenerSetProtocolConflict",
+		"ListenerSetReferenceGrant",
+		"ListenerSetRouteStatusScopedToParentRef",
+	}},
+	{"is about objects that a controller creates for a Gateway; Sluice creates none", skipped, []string{
+		"GatewayInfrastructureMetadata",
+		"GatewayInvalidParametersRef",
+	}},
+	{"is about a mesh; Sluice is a gateway", skipped, []string{
+		"MeshBasic",
+		"MeshConsumerRoute",
+		"MeshFrontend",
+		"MeshFrontendHostname",
+		"MeshGRPCRouteWeight",
+		"MeshHTTPRoute303Redirect",
+		"MeshHTTPRoute307Redirect",
+		"MeshHTTPRoute308Redirect",
+		"MeshHTTPRouteBackendRequestHeaderModifier",
+		"MeshHTTPRouteMatching",
+		"MeshHTTPRouteNamedRule",
+		"MeshHTTPRouteQueryParamMatching",
+		"MeshHTTPRouteRedirectHostAndStatus",
+		"MeshHTTPRouteRedirectPath",
+		"MeshHTTPRouteRedirectPort",
+		"MeshHTTPRouteRequestHeaderModifier",
+		"MeshHTTPRouteRewritePath",
+		"MeshHTTPRouteSchemeRedirect",
+		"MeshHTTPRouteSimpleSameNamespace",
+		"MeshHTTPRouteWeight",
+		"MeshPorts",
+		"MeshTrafficSplit",
+	}},
+}
