@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -63,6 +64,7 @@ func review(s *control.State) ([]diagnostic.Diagnostic, error) {
 		return nil, err
 	}
 	all := append(s.Diagnostics(), shadows...)
+	all = append(all, expiring(s, time.Now())...)
 	all = append(all, badConditions(s, all)...)
 	slices.SortStableFunc(all, compareFindings)
 	return all, nil
