@@ -23,6 +23,7 @@ build: ## build build/sluice
 RACE := ./proxy/... ./control/... ./observe/... ./admin/... ./cli/... ./featuretest/...
 
 test: ## every test, the swap test in short; then the race detector
+	@.ci/install curl gcc
 	go test -short ./...
 	go test -short -race $(RACE)
 
@@ -36,6 +37,7 @@ generate: ## write what is generated from the API types
 	go generate ./...
 
 bench: build ## compare with nginx and net/http, about 15 minutes; writes docs/measurements.md
+	@.ci/install nginx wrk
 	cd bench && go run . -sluice ../$(SLUICE) -out ../docs/measurements.md
 
 conformance: ## the Gateway API's conformance suite on both engines, about 3 minutes; needs root
