@@ -145,9 +145,10 @@ func writeMachine(w io.Writer, set settings) {
 			model = string(match[1])
 		}
 	}
-	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	kernel, _, _ := strings.Cut(string(release), "-") // what distributions append says nothing here
 	nginx, _ := exec.Command("nginx", "-v").CombinedOutput()
 	fmt.Fprintf(w, "# Measurements\n\n%d × %s, Linux %s, %s, %s. Load generator, origin and proxy share the processors; everything is on loopback. %d interleaved rounds of %s.\n",
-		runtime.NumCPU(), model, strings.TrimSpace(string(kernel)), runtime.Version(),
+		runtime.NumCPU(), model, strings.TrimSpace(kernel), runtime.Version(),
 		strings.TrimPrefix(strings.TrimSpace(string(nginx)), "nginx version: "), set.rounds, set.duration)
 }
