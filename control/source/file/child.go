@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sluicegateway/sluice/control/diagnostic"
 )
@@ -53,6 +54,10 @@ func (c *child) validate(ctx context.Context, documents []document, done func(in
 	return ctx.Err()
 }
 
+// silence is how long a child may take for an answer before it is taken to hang. It
+// is long, for the child gets the processor only when nobody serves requests with it.
+var silence = 2 * time.Minute
+
 func every(count int) []int {
 	all := make([]int, count)
 	for i := range all {
@@ -82,22 +87,34 @@ func (c *child) ask(ctx context.Context, documents []document, indices []int, do
 
 	asked := make(chan error, 1)
 	go func() { asked <- process.ask(documents, indices) }()
-	for range indices {
-		var a answer
-		if err = process.decoder.Decode(&a); err != nil {
-			break
-		}
-		done(a.Index, a.Verdict)
-	}
+	hung, err := process.answers(len(indices), done)
 	if err != nil {
 		_ = process.command.Process.Kill()
 	}
-	err = errors.Join(err, <-asked)
-	if err != nil {
-		c.process = nil
-		return fmt.Errorf("the process that validates ended: %w: %s", process.end(), process.stderr)
+	if err = errors.Join(err, <-asked); err == nil {
+		return nil
 	}
-	return nil
+	c.process = nil
+	err = process.end()
+	if hung {
+		return fmt.Errorf("the process that validates gave no answer for %v", silence)
+	}
+	return fmt.Errorf("the process that validates ended: %w: %s", err, process.stderr)
+}
+
+// answers takes as many answers. It ends a process that hangs.
+func (p *process) answers(count int, done func(int, verdict)) (hung bool, err error) {
+	watchdog := time.AfterFunc(silence, func() { _ = p.command.Process.Kill() })
+	for range count {
+		var a answer
+		if err := p.decoder.Decode(&a); err != nil {
+			return !watchdog.Stop(), err
+		}
+		watchdog.Reset(silence)
+		done(a.Index, a.Verdict)
+	}
+	watchdog.Stop()
+	return false, nil
 }
 
 func (p *process) ask(documents []document, indices []int) error {
@@ -110,11 +127,12 @@ func (p *process) ask(documents []document, indices []int) error {
 }
 
 func startProcess() (*process, error) {
-	path, err := os.Executable()
+	path, err := ownProgram()
 	if err != nil {
 		return nil, err
 	}
 	p := &process{command: exec.Command(path, WorkerCommand), stderr: &lastWords{}}
+	p.command.Args[0] = os.Args[0]
 	p.command.Stderr = p.stderr
 	if p.in, err = p.command.StdinPipe(); err != nil {
 		return nil, err
@@ -128,6 +146,16 @@ func startProcess() (*process, error) {
 	}
 	p.encoder, p.decoder = gob.NewEncoder(p.in), gob.NewDecoder(out)
 	return p, nil
+}
+
+// ownProgram is the path of the program that runs. Linux knows it even if its file
+// was replaced since, as by an upgrade: parent and child speak the same language.
+func ownProgram() (string, error) {
+	const running = "/proc/self/exe"
+	if _, err := os.Stat(running); err == nil {
+		return running, nil
+	}
+	return os.Executable()
 }
 
 // end lets the process end, and says how it did.

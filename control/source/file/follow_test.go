@@ -450,24 +450,3 @@ func TestReload(t *testing.T) {
 	f.source.Reload()
 	f.until(f.has("a", "2"))
 }
-
-func TestChildThatDies(t *testing.T) {
-	dir := t.TempDir()
-	for i := range 20 {
-		writeFile(t, filepath.Join(dir, fmt.Sprintf("%02d.yaml", i)), configMap(fmt.Sprintf("c%d", i), "1"))
-	}
-	path := filepath.Join(dir, "10.yaml")
-	writeFile(t, path, configMap(deadly, "1"))
-	f := follow(t, file.Options{Paths: []string{dir}, Isolated: true})
-	if !f.tells("could not be validated")() || !f.tells("exit status 3: dying as asked")() {
-		t.Errorf("told: %s", f.told())
-	}
-	for i := range 20 {
-		if want := map[bool]string{true: "", false: "1"}[i == 10]; f.data(fmt.Sprintf("c%d", i)) != want {
-			t.Errorf("c%d is %q, want %q", i, f.data(fmt.Sprintf("c%d", i)), want)
-		}
-	}
-	replaceFile(t, path, configMap("c10", "2"))
-	f.until(f.has("c10", "2"))
-	f.until(f.tellsNothing)
-}

@@ -6,14 +6,18 @@ import (
 	"io"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/sluicegateway/sluice/control/source/file"
 )
 
-// deadly is a text that the test program dies of when it validates it as a child.
-const deadly = "die-of-this"
+// Texts that the test program dies of, or hangs at, when it validates them as a child.
+const (
+	deadly   = "die-of-this"
+	stunning = "hang-at-this"
+)
 
 // TestMain lets the test program be its own child process for validation.
 func TestMain(m *testing.M) {
@@ -27,7 +31,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// mortal ends the process when it reads the deadly text in one piece.
+// mortal ends the process when it reads the deadly text in one piece, and never
+// returns from reading the stunning one.
 type mortal struct{ io.Reader }
 
 func (m mortal) Read(p []byte) (int, error) {
@@ -35,6 +40,9 @@ func (m mortal) Read(p []byte) (int, error) {
 	if bytes.Contains(p[:n], []byte(deadly)) {
 		fmt.Fprintln(os.Stderr, "dying as asked")
 		os.Exit(3)
+	}
+	if bytes.Contains(p[:n], []byte(stunning)) {
+		time.Sleep(time.Hour) // its parent ends it before
 	}
 	return n, err
 }
