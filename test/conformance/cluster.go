@@ -220,12 +220,13 @@ func (c *cluster) admit(ctx context.Context, object client.Object) (client.Objec
 	if err != nil {
 		return nil, err
 	}
+	key := snapshot.Key{Kind: snapshot.KindOf(admitted), Namespace: object.GetNamespace(), Name: object.GetName()}
 	for _, change := range contents.Changes {
-		if change.Key.Kind == snapshot.KindOf(admitted) && change.Key.Name == object.GetName() && change.Object != nil {
+		if change.Key == key {
 			return markNotAwaited(change.Object.DeepCopyObject().(client.Object)), nil
 		}
 	}
-	return nil, apierrors.NewBadRequest(fmt.Sprintf("%s was refused: %v", object.GetName(), contents.Diagnostics))
+	return nil, apierrors.NewBadRequest(fmt.Sprintf("%s was refused: %v", key, contents.Diagnostics))
 }
 
 // bare is the object as someone would write it into a file.

@@ -92,12 +92,12 @@ func compare(t *testing.T, got report, want map[string]outcome) {
 			t.Errorf("%s: got %q, want %q\n%s", name, ended, want[name], got.of(name))
 		}
 	}
-	t.Logf("%d passed, %d failed, %d skipped", count[passes], count[fails], count[skipped])
+	t.Logf("%d passed, %d failed, %d skipped", count[pass], count[fail], count[skip])
 }
 
 // TestSuite is the suite itself. A single test of it is run by, for instance,
 //
-//	go test -v -run TestSuite/HTTPRouteWeight -engine epoll .
+//	go test -v -run 'TestSuite/^HTTPRouteWeight$' -engine epoll .
 func TestSuite(t *testing.T) {
 	if *engineName == "" {
 		t.Skip("TestConformance runs it in processes of their own")
@@ -135,11 +135,12 @@ func newSuite(t *testing.T, c *cluster) *suite.ConformanceTestSuite {
 		Clientset:  newLogReader(t, c.pods),
 		ManifestFS: []fs.FS{conformance.Manifests},
 		ConfigurableOptions: suite.ConfigurableOptions{
-			GatewayClassName:         class,
-			TimeoutConfig:            timeouts(),
-			AllowCRDsMismatch:        true, // there are no definitions to compare
-			CleanupTestResources:     true,
-			DisableParallelTests:     true,
+			GatewayClassName:     class,
+			TimeoutConfig:        timeouts(),
+			AllowCRDsMismatch:    true, // there are no definitions to compare
+			CleanupTestResources: true,
+			DisableParallelTests: true,
+			// The one is on loopback, the other on no machine: RFC 5737 keeps it for examples.
 			UsableNetworkAddresses:   []gatewayv1.GatewaySpecAddress{ipAddress("127.0.20.1")},
 			UnusableNetworkAddresses: []gatewayv1.GatewaySpecAddress{ipAddress("192.0.2.77")},
 		},

@@ -6,9 +6,9 @@ import "sigs.k8s.io/gateway-api/conformance/tests"
 type outcome string
 
 const (
-	passes  outcome = "PASS"
-	fails   outcome = "FAIL"
-	skipped outcome = "SKIP"
+	pass outcome = "PASS"
+	fail outcome = "FAIL"
+	skip outcome = "SKIP"
 )
 
 // deviation is why tests of the suite do not pass.
@@ -22,7 +22,7 @@ type deviation struct {
 func wantOutcomes() map[string]outcome {
 	want := map[string]outcome{}
 	for _, test := range tests.ConformanceTests {
-		want[test.ShortName] = passes
+		want[test.ShortName] = pass
 	}
 	for _, d := range deviations {
 		for _, test := range d.tests {
@@ -34,7 +34,7 @@ func wantOutcomes() map[string]outcome {
 
 // deviations are all tests that do not pass. docs/conformance.md shows them too.
 var deviations = []deviation{
-	{"needs HTTPS listeners, which this version does not serve", fails, []string{
+	{"needs HTTPS listeners, which this version does not serve", fail, []string{
 		"GatewayInvalidTLSConfiguration",
 		"GatewayModifyListeners",
 		"GatewaySecretInvalidReferenceGrant",
@@ -45,10 +45,10 @@ var deviations = []deviation{
 		"HTTPRouteHTTPSListener",
 		"HTTPRouteRedirectPortAndScheme",
 	}},
-	{"needs HTTPS listeners that find misdirected requests", skipped, []string{
+	{"needs HTTPS listeners that find misdirected requests", skip, []string{
 		"HTTPRouteHTTPSListenerDetectMisdirectedRequests",
 	}},
-	{"needs client certificates, and this version serves no TLS", skipped, []string{
+	{"needs client certificates, and this version serves no TLS", skip, []string{
 		"GatewayFrontendClientCertificateValidation",
 		"GatewayFrontendClientCertificateValidationInsecureFallback",
 		"GatewayFrontendInvalidDefaultClientCertificateValidation",
@@ -56,7 +56,7 @@ var deviations = []deviation{
 		"GatewayInvalidTLSBackendConfiguration",
 		"GatewayTLSBackendClientCertificate",
 	}},
-	{"needs TLSRoute, and this version serves no TLS", skipped, []string{
+	{"needs TLSRoute, and this version serves no TLS", skip, []string{
 		"HTTPRouteDisallowedKind",
 		"TLSRouteHostnameIntersection",
 		"TLSRouteInvalidBackendRefNonexistent",
@@ -72,7 +72,7 @@ var deviations = []deviation{
 		"TLSRouteSimpleSameNamespace",
 		"TLSRouteTerminateSimpleSameNamespace",
 	}},
-	{"needs TLS to backends", skipped, []string{
+	{"needs TLS to backends", skip, []string{
 		"BackendTLSPolicy",
 		"BackendTLSPolicyConflictResolution",
 		"BackendTLSPolicyInvalidCACertificateRef",
@@ -80,17 +80,17 @@ var deviations = []deviation{
 		"BackendTLSPolicyObservedGenerationBump",
 		"BackendTLSPolicySANValidation",
 	}},
-	{"needs HTTP/2 to backends", skipped, []string{
+	{"needs HTTP/2 to backends", skip, []string{
 		"HTTPRouteBackendProtocolH2C",
 	}},
-	{"needs GRPCRoute, which this version does not serve", skipped, []string{
+	{"needs GRPCRoute, which this version does not serve", skip, []string{
 		"GRPCExactMethodMatching",
 		"GRPCRouteHeaderMatching",
 		"GRPCRouteListenerHostnameMatching",
 		"GRPCRouteNamedRule",
 		"GRPCRouteWeight",
 	}},
-	{"needs TCPRoute, which this version does not serve", skipped, []string{
+	{"needs TCPRoute, which this version does not serve", skip, []string{
 		"TCPRouteInvalidBackendRefNonexistent",
 		"TCPRouteInvalidCrossNamespaceBackendRef",
 		"TCPRouteInvalidNonTCPListener",
@@ -100,7 +100,7 @@ var deviations = []deviation{
 		"TCPRouteReferenceGrant",
 		"TCPRouteWeightedRouting",
 	}},
-	{"needs UDPRoute, which this version does not serve", skipped, []string{
+	{"needs UDPRoute, which this version does not serve", skip, []string{
 		"UDPRoute",
 		"UDPRouteInvalidBackendRefNonexistent",
 		"UDPRouteInvalidCrossNamespaceBackendRef",
@@ -111,7 +111,7 @@ var deviations = []deviation{
 		"UDPRouteReferenceGrant",
 		"UDPRouteWeightedRouting",
 	}},
-	{"needs ListenerSet, which this version does not serve", skipped, []string{
+	{"needs ListenerSet, which this version does not serve", skip, []string{
 		"ListenerSetAllowedNamespaceNone",
 		"ListenerSetAllowedNamespaceSame",
 		"ListenerSetAllowedNamespaceSelector",
@@ -126,11 +126,11 @@ var deviations = []deviation{
 		"ListenerSetReferenceGrant",
 		"ListenerSetRouteStatusScopedToParentRef",
 	}},
-	{"is about objects that a controller creates for a Gateway; Sluice creates none", skipped, []string{
+	{"is about objects that a controller creates for a Gateway; Sluice creates none", skip, []string{
 		"GatewayInfrastructureMetadata",
 		"GatewayInvalidParametersRef",
 	}},
-	{"is about a mesh; Sluice is a gateway", skipped, []string{
+	{"is about a mesh; Sluice is a gateway", skip, []string{
 		"MeshBasic",
 		"MeshConsumerRoute",
 		"MeshFrontend",

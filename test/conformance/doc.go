@@ -2,7 +2,7 @@
 // Sluice, on both engines and without a cluster.
 //
 // What is Sluice's is real: from objects to statuses it is the control loop with
-// its translation, and from sockets to sockets the data plane. Features are those
+// its translation (controller.go), and from sockets to sockets the data plane. Features are those
 // that the status of the GatewayClass names, and requests come from the suite
 // itself over loopback addresses.
 //

@@ -37,7 +37,6 @@ const patience = 10 * time.Second
 // pods are the backends that run.
 type pods struct {
 	program string // the path of echo-basic
-	context context.Context
 
 	mu    sync.Mutex
 	byApp map[types.NamespacedName]*pod // by namespace and the value of the label "app"
@@ -49,12 +48,10 @@ func newPods(t *testing.T) *pods {
 	if err != nil {
 		t.Fatalf("building echo-basic: %v", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	p := &pods{program: strings.TrimSpace(string(program)), context: ctx, byApp: map[types.NamespacedName]*pod{}}
+	p := &pods{program: strings.TrimSpace(string(program)), byApp: map[types.NamespacedName]*pod{}}
 	t.Cleanup(func() {
-		cancel()
 		for _, pod := range p.byApp {
-			pod.process.Wait() // it was killed, and its status says no more than that
+			pod.stop()
 		}
 	})
 	return p
@@ -80,7 +77,7 @@ func (p *pods) start(d *appsv1.Deployment) (*pod, error) {
 	started := &pod{namespace: d.Namespace, app: app, offset: int32(10 * len(p.byApp))}
 	p.byApp[types.NamespacedName{Namespace: d.Namespace, Name: app}] = started
 	p.mu.Unlock()
-	return started, started.run(p.context, p.program)
+	return started, started.run(p.program)
 }
 
 // speaksHTTP is true of pods that the tests which are run send requests to.
@@ -114,18 +111,26 @@ type logged struct {
 	text []byte
 }
 
-func (p *pod) run(ctx context.Context, program string) error {
-	p.process = exec.CommandContext(ctx, program)
+func (p *pod) run(program string) error {
+	p.process = exec.Command(program)
 	p.process.Env = []string{
 		fmt.Sprint("HTTP_PORT=", p.port(3000)), fmt.Sprint("H2C_PORT=", p.port(3001)),
 		"NAMESPACE=" + p.namespace, "POD_NAME=" + p.name(), "SERVICE_NAME=" + p.app,
 	}
 	p.process.Stdout, p.process.Stderr = p, p
+	// A process must not outlive one that a time limit ends.
 	p.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.process.Start(); err != nil {
 		return err
 	}
 	return p.awaitReady()
+}
+
+func (p *pod) stop() {
+	if p.process.Process != nil {
+		p.process.Process.Kill()
+		p.process.Wait()
+	}
 }
 
 // awaitReady waits until the pod answers.
