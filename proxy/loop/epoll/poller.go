@@ -75,6 +75,7 @@ func (p *poller) park(until time.Time) error {
 	if err := p.setDeadline(until); err != nil {
 		return err
 	}
+	p.events = nil // if until has passed, Read does not harvest
 	err := p.raw.Read(p.harvest)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		p.until = time.Unix(1, 0) // it must be set anew, or Read never looks again

@@ -354,3 +354,38 @@ func descriptors(t *testing.T) int {
 	}
 	return len(entries)
 }
+
+// The turn after the one in which "a" came begins with a timer that is due
+// already, so it waits for no event: those of the turn before are not to be
+// seen again.
+func TestEventsAreSeenOnce(t *testing.T) {
+	l := run(t, 1, epoll.Options{})[0]
+	accepted := make(chan loop.Conn, 1)
+	s := listen(t, l, anyPort, func(c loop.Conn) { accepted <- c })
+	client := dial(t, s.Addr())
+	c := <-accepted
+	due, read := make(chan struct{}), make(chan struct{})
+	on(l, func() {
+		c.Notify(func(error) {
+			l.Go(func() {
+				defer close(read)
+				if _, err := c.Read(make([]byte, 8)); err != nil {
+					t.Errorf("Read: %v", err)
+				}
+				c.Notify(func(err error) { t.Errorf("Notify of a connection without bytes was called: %v", err) })
+				l.AfterFunc(0, func() { close(due) })
+				time.Sleep(30 * time.Millisecond) // the handler is busy until the timer is due
+			})
+		})
+	})
+	if _, err := client.Write([]byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	<-read
+	<-due
+	on(l, func() {
+		if !c.StopNotify() {
+			t.Error("the Notify is gone")
+		}
+	})
+}
