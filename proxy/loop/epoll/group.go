@@ -34,9 +34,8 @@ func (g *group) release() {
 	}
 }
 
+// join is called with g.mu held.
 func (g *group) join(s *listener) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.listeners[s.addr] = append(g.listeners[s.addr], s)
 }
 
@@ -79,7 +78,8 @@ func (g *group) lighter(s *listener) *listener {
 }
 
 // bind makes a listening socket on addr, which the group's loops may share but
-// no other program.
+// no other program. It is called with g.mu held until the listener has joined:
+// else another loop would take it for another program.
 func (g *group) bind(addr netip.AddrPort) (int, error) {
 	if !g.listensOn(addr.Port()) {
 		if err := probe(addr); err != nil {
@@ -97,9 +97,8 @@ func (g *group) bind(addr netip.AddrPort) (int, error) {
 	return fd, nil
 }
 
+// listensOn is called with g.mu held.
 func (g *group) listensOn(port uint16) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	for addr := range g.listeners {
 		if addr.Port() == port {
 			return true

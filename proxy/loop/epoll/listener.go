@@ -37,6 +37,8 @@ func (l *Loop) Listen(addr netip.AddrPort, accept func(loop.Conn)) (loop.Listene
 	if l.ending {
 		return nil, loop.ErrStopped
 	}
+	l.group.mu.Lock()
+	defer l.group.mu.Unlock()
 	fd, err := l.group.bind(addr)
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: err}
