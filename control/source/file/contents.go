@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -54,32 +55,54 @@ func (c *content) readOnce() bool {
 }
 
 // load reads the file within what is left of the budget in bytes.
-func (c *content) load(stdin io.Reader, budget int64) ([]byte, error) {
+func (c *content) load(ctx context.Context, stdin io.Reader, budget int64) ([]byte, error) {
 	if c.text != nil {
 		return c.text, nil
 	}
+	if !c.readOnce() {
+		if c.info.Size() > budget {
+			return nil, errTooLarge
+		}
+		return readUpTo(c.path, stdin, budget)
+	}
+	// Whoever writes may take any time, even to begin.
+	type result struct {
+		text []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		text, err := readUpTo(c.path, stdin, budget)
+		done <- result{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-done:
+		c.text = r.text
+		return r.text, r.err
+	}
+}
+
+var errTooLarge = fmt.Errorf("all files together would hold more than %d MiB with it", maxTotal>>20)
+
+// readUpTo reads a file, or standard input, of no more than a number of bytes.
+func readUpTo(path string, stdin io.Reader, limit int64) ([]byte, error) {
 	input := stdin
-	if c.path != Stdin {
-		file, err := os.Open(c.path)
+	if path != Stdin {
+		file, err := os.Open(path)
 		if err != nil {
 			return nil, err
 		}
 		defer file.Close()
 		input = file
 	}
-	tooLarge := fmt.Errorf("all files together would hold more than %d MiB with it", maxTotal>>20)
-	if !c.readOnce() && c.info.Size() > budget {
-		return nil, tooLarge
-	}
-	text, err := io.ReadAll(io.LimitReader(input, budget+1))
+	text, err := io.ReadAll(io.LimitReader(input, limit+1))
 	switch {
 	case err != nil:
 		return nil, err
-	case int64(len(text)) > budget:
-		return nil, tooLarge
-	}
-	if c.readOnce() {
-		c.text = text
+	case int64(len(text)) > limit:
+		return nil, errTooLarge
 	}
 	return text, nil
 }

@@ -60,7 +60,7 @@ func (l *library) refresh(ctx context.Context, found *listing, scan rescan) ([]*
 	var changed []*content
 	pending := &batch{memo: l.verdicts}
 	for _, path := range l.places(found, scan) {
-		if file := l.look(path, found, scan, pending); file != nil {
+		if file := l.look(ctx, path, found, scan, pending); file != nil {
 			changed = append(changed, file)
 		}
 	}
@@ -82,7 +82,7 @@ func (l *library) places(found *listing, scan rescan) []string {
 }
 
 // look brings one file in step with the listing. It returns it if it may differ.
-func (l *library) look(path string, found *listing, scan rescan, pending *batch) *content {
+func (l *library) look(ctx context.Context, path string, found *listing, scan rescan, pending *batch) *content {
 	file, entry := l.files[path], found.files[path]
 	if file == nil && entry == nil {
 		return nil // it came and went
@@ -95,7 +95,7 @@ func (l *library) look(path string, found *listing, scan rescan, pending *batch)
 	changed := false
 	switch {
 	case entry != nil:
-		changed = l.readIfStale(file, entry, scan, pending)
+		changed = l.readIfStale(ctx, file, entry, scan, pending)
 	case !file.lingers(found, scan):
 		l.drop(file, pending)
 		changed = true
@@ -111,13 +111,13 @@ func (l *library) look(path string, found *listing, scan rescan, pending *batch)
 }
 
 // readIfStale reads one file if it may have changed. It is true if it did.
-func (l *library) readIfStale(file *content, entry *listed, scan rescan, pending *batch) bool {
+func (l *library) readIfStale(ctx context.Context, file *content, entry *listed, scan rescan, pending *batch) bool {
 	stale := scan.suspects(file, entry)
 	file.gone, file.position, file.info = false, entry.position, entry.info
 	if !stale {
 		return false
 	}
-	text, err := file.load(l.stdin, maxTotal-(l.held-file.size))
+	text, err := file.load(ctx, l.stdin, maxTotal-(l.held-file.size))
 	if err != nil {
 		file.fail(err)
 		return true
@@ -233,7 +233,7 @@ func (b *batch) forget() {
 // judge has all collected documents judged.
 func (b *batch) judge(ctx context.Context, by validator) error {
 	if len(b.documents) == 0 {
-		return nil
+		return ctx.Err()
 	}
 	return by.validate(ctx, b.documents, func(i int, v verdict) {
 		v.decode()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -211,6 +212,17 @@ func TestLoadReadsPipes(t *testing.T) {
 		t.Skip("no /dev/fd here: ", err)
 	}
 	object[*corev1.ConfigMap](t, contents, "a")
+}
+
+// TestLoadEndsWithItsContext though standard input goes on.
+func TestLoadEndsWithItsContext(t *testing.T) {
+	in, out := io.Pipe()
+	defer out.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if _, err := file.Load(ctx, file.Options{Paths: []string{file.Stdin}, Stdin: in}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }
 
 func TestLocate(t *testing.T) {

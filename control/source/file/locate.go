@@ -86,13 +86,13 @@ func (s *Source) read(path string) []document {
 	s.rereading.Lock()
 	defer s.rereading.Unlock()
 	info, err := os.Stat(path)
-	if err != nil {
-		return nil
+	if err != nil || !info.Mode().IsRegular() {
+		return nil // a pipe holds nothing any more
 	}
 	if recent := s.recent.Value(); recent != nil && recent.path == path && sameFile(recent.info, info) {
 		return recent.documents
 	}
-	text, err = (&content{position: position{path: path}, info: info}).load(nil, maxTotal)
+	text, err = readUpTo(path, nil, maxTotal)
 	if err != nil {
 		return nil
 	}
