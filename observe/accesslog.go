@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -27,7 +28,12 @@ const (
 	// is when they are enough.
 	batchDelay = 50 * time.Millisecond
 	batchBytes = 64 << 10
+	// closeTime is how long Close waits for the writer.
+	closeTime = 5 * time.Second
 )
+
+// errStalled is Close's error for a writer that is stuck.
+var errStalled = errors.New("the access log's writer did not take the last records within " + closeTime.String())
 
 // AccessLog writes a record for each request. Log never waits for the writer:
 // what exceeds the bound is dropped and counted. Records of one worker are
@@ -108,14 +114,19 @@ func (l *AccessLog) Dropped() uint64 {
 }
 
 // Close writes what is pending and ends the log. It returns the error of the
-// last failed write, if any. No Log may follow.
+// last failed write, if any, or after 5 seconds that the writer is stuck, as
+// one is whose reader is. No Log may follow.
 func (l *AccessLog) Close() error {
 	if l == nil {
 		return nil
 	}
 	close(l.closed)
-	<-l.done
-	return l.err
+	select {
+	case <-l.done:
+		return l.err
+	case <-time.After(closeTime):
+		return errStalled
+	}
 }
 
 // write is the one goroutine that writes.

@@ -200,6 +200,18 @@ func TestSlowWriterLosesRecordsAndSaysSo(t *testing.T) {
 	})
 }
 
+func TestCloseDoesNotWaitForAStuckWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe() // nobody reads
+		log := observe.NewAccessLog(w, observe.JSON, 1)
+		log.Log(0, sample())
+		if err := log.Close(); err == nil {
+			t.Error("Close: no error, though the record is not written")
+		}
+		r.Close()
+	})
+}
+
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left") }
