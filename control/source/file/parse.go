@@ -62,6 +62,11 @@ func yamlError(err error, doc []byte) *diagnostic.Diagnostic {
 		found.Line, _ = strconv.Atoi(match[1])
 		text = text[len(match[0]):]
 	}
+	if strings.HasPrefix(text, "unknown anchor") {
+		// The parser names it, but what was meant as text may be a password.
+		text = "a value that begins with * refers to an anchor, and there is none of that name"
+		found.Fix = "quote the value, if the * is the beginning of it"
+	}
 	found.Message = "not valid YAML: " + text
 	if indentsWithTab(doc, found.Line) {
 		found.Fix = "indent with spaces: YAML allows no tabs"

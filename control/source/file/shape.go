@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
 // shape holds a value to a Go type of the Kubernetes API, as strict decoding into it
@@ -46,7 +48,11 @@ func (t *trial) mismatch(value any, want string, path *field.Path) bool {
 		return false
 	}
 	_, node, _ := find(t.node, path.String())
-	t.refuse(path.String(), fmt.Sprintf("must be %s, not %s", want, aKind(value)), fixType(want, node))
+	fix := fixType(want, node)
+	if want == "a string" && fix != "" && t.key.Kind == snapshot.KindSecret {
+		fix = "quote it" // the value is nobody's to read
+	}
+	t.refuse(path.String(), fmt.Sprintf("must be %s, not %s", want, aKind(value)), fix)
 	return false
 }
 

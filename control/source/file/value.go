@@ -156,7 +156,7 @@ func (r *reader) key(key *yaml.Node, path *field.Path) (string, bool) {
 }
 
 func (r *reader) scalar(node *yaml.Node, path *field.Path) any {
-	switch tag := node.ShortTag(); tag {
+	switch node.ShortTag() {
 	case "!!str", "!!timestamp":
 		if word, ok := bareBool(node); ok {
 			return word
@@ -173,7 +173,8 @@ func (r *reader) scalar(node *yaml.Node, path *field.Path) any {
 	case "!!binary":
 		return r.binary(node, path)
 	default:
-		r.fail(node, path, "remove the tag", "the YAML tag %s has no meaning here", tag)
+		// What was meant as text may be a password.
+		r.fail(node, path, "remove the tag; or quote the value, if the ! is the beginning of it", "this YAML tag has no meaning here")
 		return nil
 	}
 }
@@ -208,7 +209,7 @@ func (r *reader) float(node *yaml.Node, path *field.Path) any {
 		err = node.Decode(&float)
 	}
 	if err != nil || math.IsInf(float, 0) || math.IsNaN(float) {
-		r.fail(node, path, "", "%s is no number that JSON can hold", node.Value)
+		r.fail(node, path, "quote it, if it is text", "JSON can hold no such number")
 		return nil
 	}
 	return float
