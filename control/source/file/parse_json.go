@@ -25,6 +25,7 @@ type jsonParser struct {
 var errTooDeep = fmt.Errorf("nested deeper than %d levels", maxDepth)
 
 func parseJSON(text []byte) ([]*yaml.Node, *diagnostic.Diagnostic) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // as editors on Windows begin a file
 	p := &jsonParser{text: text, decoder: json.NewDecoder(bytes.NewReader(text)), lines: []int{0}}
 	p.decoder.UseNumber()
 	for i, b := range text {
@@ -116,16 +117,18 @@ func (p *jsonParser) position(offset int) (line, column int) {
 	return line, offset - p.lines[line-1] + 1
 }
 
+// failure is at the value or the sign that the decoder stopped at. The offset of its
+// own errors counts only part of what it has read.
 func (p *jsonParser) failure(err error) *diagnostic.Diagnostic {
 	offset := p.nextToken()
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		offset = int(syntax.Offset) - 1
+	line, column := p.position(offset)
+	fix := "mend the JSON; until then nothing in this document is read"
+	if bytes.HasPrefix(p.text[offset:], []byte("/")) {
+		fix = "JSON has no comments: remove it, or write the objects as YAML"
 	}
-	line, column := p.position(max(0, min(offset, len(p.text))))
 	return &diagnostic.Diagnostic{
 		Severity: diagnostic.Error, Line: line, Column: column,
 		Message: "not valid JSON: " + err.Error(),
-		Fix:     "mend the JSON; until then nothing in this document is read",
+		Fix:     fix,
 	}
 }
