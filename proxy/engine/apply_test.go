@@ -58,6 +58,7 @@ func TestResetForgetsWhatItDoesNotName(t *testing.T) {
 		c := g.dial()
 		c.send(get("/"))
 		c.want(200, "hello /")
+		synctest.Wait() // a request is counted after its response
 		before := series(metrics)
 		g.apply(config.Delta{Reset: true, Listeners: []*config.Listener{g.listener()}})
 		if after := series(metrics); after >= before {
