@@ -145,14 +145,20 @@ func testDeadlineMovedOn(t *testing.T, e Engine) {
 
 func testWriteDeadline(t *testing.T, e Engine) {
 	f := start(t, e, 1)
-	_, server := f.connect()
+	client, server := f.connect()
+	var n int
 	f.handle(func() {
 		server.SetWriteDeadline(f.loop.Now().Add(50 * time.Millisecond))
-		n, err := server.Write(make([]byte, 32<<20))
-		if err != os.ErrDeadlineExceeded || n == 0 || n == 32<<20 {
+		var err error
+		n, err = server.Write(make([]byte, 32<<20))
+		if err != os.ErrDeadlineExceeded || n == 32<<20 {
 			t.Errorf("Write: %d, %v; want some bytes and os.ErrDeadlineExceeded", n, err)
 		}
+		server.Close()
 	})
+	if got, err := io.Copy(io.Discard, client); err != nil || int(got) != n {
+		t.Errorf("the client got %d bytes, %v; Write had said %d", got, err, n)
+	}
 }
 
 func testBackPressure(t *testing.T, e Engine) {

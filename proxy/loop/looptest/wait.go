@@ -20,6 +20,7 @@ var waitTests = map[string]func(*testing.T, Engine){
 	"a stopped timer does not run":              testTimerStop,
 	"a timer that is due can still be stopped":  testDueTimerStop,
 	"timers run in the order of their times":    testTimerOrder,
+	"timers that are due together run in order": testDueTimerOrder,
 }
 
 func testWake(t *testing.T, e Engine) {
@@ -185,6 +186,23 @@ func testTimerOrder(t *testing.T, e Engine) {
 		}
 	})
 	for _, want := range []int{1, 3, 2, 0} {
+		if got := <-order; got != want {
+			t.Errorf("timer %d ran, want %d", got, want)
+		}
+	}
+}
+
+func testDueTimerOrder(t *testing.T, e Engine) {
+	const timers = 8
+	f := start(t, e, 1)
+	order := make(chan int, timers)
+	f.post(func() {
+		for i := range timers {
+			f.loop.AfterFunc(time.Duration(timers-i)*10*time.Millisecond, func() { order <- timers - i })
+		}
+		time.Sleep((timers + 1) * 10 * time.Millisecond) // the loop is busy until all are due
+	})
+	for want := 1; want <= timers; want++ {
 		if got := <-order; got != want {
 			t.Errorf("timer %d ran, want %d", got, want)
 		}

@@ -66,6 +66,7 @@ type Loop struct {
 	handlers  int
 	starting  int // handlers that have not held the baton yet
 	ending    bool
+	timers    timers
 	conns     map[*Conn]struct{}
 	listeners map[*listener]struct{}
 }
