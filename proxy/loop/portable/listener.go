@@ -13,9 +13,11 @@ import (
 )
 
 const (
-	// drainTime is how long a socket that nobody listens on any more still
-	// accepts what the system has queued.
-	drainTime = 5 * time.Millisecond
+	// drainTime is how long a socket that nobody listens on any more waits for
+	// the next of the connections that the system has queued, and maxDrainTime
+	// how long for all: others may come as fast as it accepts them.
+	drainTime    = 25 * time.Millisecond
+	maxDrainTime = 250 * time.Millisecond
 	// acceptPause is how long a socket rests after an error.
 	acceptPause = 100 * time.Millisecond
 )
@@ -23,13 +25,15 @@ const (
 // socket is a listening socket that the loops of a group share: it deals its
 // connections out in turn. Its fields belong to group.mu.
 type socket struct {
-	group   *group
-	raw     net.Listener
-	addr    netip.AddrPort
-	changed *sync.Cond
-	members []*listener
-	last    *listener // takes what is queued when no member is left
-	next    int
+	group    *group
+	raw      net.Listener
+	addr     netip.AddrPort
+	changed  *sync.Cond
+	members  []*listener
+	last     *listener // takes what is queued when no member is left
+	lastBy   time.Time // when that ends
+	draining bool      // Accept has been called for last
+	next     int
 }
 
 // listener is one loop's share of a socket; it implements loop.Listener.
@@ -73,7 +77,7 @@ func (g *group) newSocket(raw net.Listener) *socket {
 func (s *socket) join(m *listener) {
 	if s.last != nil { // it was about to close
 		s.last.loop.helpers.Done()
-		s.last = nil
+		s.last, s.draining = nil, false
 		s.setDeadline(time.Time{})
 	}
 	s.members = append(s.members, m)
@@ -89,16 +93,33 @@ func (s *socket) setDeadline(t time.Time) {
 // serve accepts until the last member has left and the queue is empty.
 func (s *socket) serve() {
 	for {
+		s.beforeAccept()
 		raw, err := s.raw.Accept()
 		switch {
 		case err == nil:
 			s.deal(raw)
 		case s.drained(err):
 			return
-		case !errors.Is(err, os.ErrDeadlineExceeded): // else a member has joined again
+		case !errors.Is(err, os.ErrDeadlineExceeded): // else the last member has left, or one has joined again
 			s.rest(err)
 		}
 	}
+}
+
+// beforeAccept sets the deadline of a draining socket just before it matters:
+// a busy machine may take long to come to the Accept.
+func (s *socket) beforeAccept() {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	if s.last == nil {
+		return
+	}
+	s.draining = true
+	by := time.Now().Add(drainTime)
+	if s.lastBy.Before(by) {
+		by = s.lastBy
+	}
+	s.setDeadline(by)
 }
 
 // deal gives raw to the next member.
@@ -139,7 +160,7 @@ func (s *socket) pick() *listener {
 func (s *socket) drained(err error) bool {
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
-	if s.last == nil || !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, net.ErrClosed) {
+	if s.last == nil || !(s.draining && errors.Is(err, os.ErrDeadlineExceeded)) && !errors.Is(err, net.ErrClosed) {
 		return false
 	}
 	s.close()
@@ -201,7 +222,8 @@ func (m *listener) leave(drain bool) {
 	if len(s.members) == 0 {
 		s.last = m
 		m.loop.helpers.Add(1)
-		s.setDeadline(time.Now().Add(drainTime))
+		s.lastBy = time.Now().Add(maxDrainTime)
+		s.setDeadline(time.Unix(1, 0)) // ends the Accept that waits
 		if !drain {
 			s.close()
 		}
