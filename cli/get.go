@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluicegateway/sluice/control"
+	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/translate"
 )
@@ -38,7 +39,8 @@ func getCommand() *cobra.Command {
 		Short: "Show objects with what became of them",
 		Long: `Get shows the objects of the gateway that is running, or of the PATHs without
 serving them. As yaml or json it prints a Kubernetes List of the objects with
-their statuses; what Secrets hold is never shown.`,
+their statuses; what Secrets hold is never shown. What was refused is told on
+standard error.`,
 		Example: `  sluice get routes
   sluice get gateways -o yaml examples/quickstart`,
 		Args: cobra.ArbitraryArgs,
@@ -48,6 +50,7 @@ their statuses; what Secrets hold is never shown.`,
 			if err != nil {
 				return err
 			}
+			printRefusals(c.ErrOrStderr(), list.Diagnostics)
 			if output.value == "table" {
 				return printTables(c.OutOrStdout(), wanted, list.Objects)
 			}
@@ -100,6 +103,22 @@ func ofKinds(objects []snapshot.Object, kinds []snapshot.Kind) []snapshot.Object
 		}
 	}
 	return found
+}
+
+// printRefusals prints the errors, and what else there is to say of the objects
+// that they are about: that another version than the newest is in force.
+func printRefusals(w io.Writer, all []diagnostic.Diagnostic) {
+	refused := map[snapshot.Key]bool{{}: true} // what is about no object is about a whole file
+	for _, d := range all {
+		if d.Severity == diagnostic.Error {
+			refused[d.Object] = true
+		}
+	}
+	for _, d := range all {
+		if d.Severity != diagnostic.Warning && refused[d.Object] {
+			fmt.Fprint(w, findingText(d))
+		}
+	}
 }
 
 // printTables prints the table of the resource, or all of them.

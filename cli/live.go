@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -32,11 +33,18 @@ func addAdminFlag(c *cobra.Command, address *string) {
 // askAdmin asks the admin listener of a running gateway. The body is JSON, nil
 // for a GET; the answer is decoded into answer.
 func askAdmin(ctx context.Context, address, path string, body, answer any) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return usageError{fmt.Errorf("--admin %s: write HOST:PORT, such as 127.0.0.1:9901", address)}
+	}
+	if host == "" {
+		// A gateway that listens on all addresses is told so in the same way.
+		address = net.JoinHostPort("127.0.0.1", port)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	method, content := http.MethodGet, []byte(nil)
 	if body != nil {
-		var err error
 		if content, err = json.Marshal(body); err != nil {
 			return err
 		}
@@ -54,15 +62,17 @@ func askAdmin(ctx context.Context, address, path string, body, answer any) error
 			"say where it is with --admin, or give PATHs to look at files instead", address)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("admin listener %s: %w", address, err)
 	}
 	defer response.Body.Close()
 	content, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	switch {
 	case err != nil:
 		return fmt.Errorf("admin listener %s: %w", address, err)
+	case response.StatusCode == http.StatusBadRequest:
+		return errors.New(strings.TrimSpace(string(content))) // it is about what was asked
 	case response.StatusCode != http.StatusOK:
-		return errors.New(strings.TrimSpace(string(content)))
+		return fmt.Errorf("admin listener %s: %s: %s", address, response.Status, strings.TrimSpace(string(content)))
 	}
 	if err := json.Unmarshal(content, answer); err != nil {
 		return fmt.Errorf("admin listener %s: %w", address, err)

@@ -49,6 +49,9 @@ func (l *List) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &printed); err != nil {
 		return err
 	}
+	if printed.Kind != "List" {
+		return fmt.Errorf("want a List of objects, got what has the kind %q", printed.Kind)
+	}
 	*l = List{Diagnostics: printed.Diagnostics}
 	for _, item := range printed.Items {
 		var head struct{ Kind snapshot.Kind }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sluicegateway/sluice/control/diagnostic"
+	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
 // tell takes over what is to be told now, and logs the errors and warnings that came
@@ -24,6 +25,7 @@ func (s *Source) tell(now []diagnostic.Diagnostic) bool {
 	}
 	for _, d := range missingFrom(now, before) {
 		if d.Severity == diagnostic.Error {
+			d.Fix = "" // nothing is left to do
 			s.log.Info("no longer refused", attributes(d)...)
 		}
 	}
@@ -46,7 +48,20 @@ func missingFrom(those, all []diagnostic.Diagnostic) []diagnostic.Diagnostic {
 }
 
 func attributes(d diagnostic.Diagnostic) []any {
-	all := []any{"file", d.File, "line", d.Line, "object", d.Object.String(), "field", d.Field, "problem", d.Message}
+	var all []any
+	if d.File != "" {
+		all = append(all, "file", d.File)
+	}
+	if d.Line > 0 {
+		all = append(all, "line", d.Line)
+	}
+	if d.Object != (snapshot.Key{}) {
+		all = append(all, "object", d.Object.String())
+	}
+	if d.Field != "" {
+		all = append(all, "field", d.Field)
+	}
+	all = append(all, "problem", d.Message)
 	if d.Fix != "" {
 		all = append(all, "fix", d.Fix)
 	}
