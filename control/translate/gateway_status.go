@@ -197,7 +197,7 @@ func (t *Translator) gatewayFindings(g *gateway) []diagnostic.Diagnostic {
 			found = append(found, conflictFinding(g.key, l, c))
 		}
 		if answer := t.served.of(l.name); answer.failure != "" {
-			found = append(found, unservedFinding(g.key, l, answer.failure))
+			found = append(found, unservedFinding(g.key, l, answer))
 		}
 		routes += t.attached[l.name]
 		serves = serves || g.bindable() && t.listenerAccepted(l)
@@ -215,6 +215,6 @@ func conflictFinding(key snapshot.Key, l *listener, c conflict) diagnostic.Diagn
 	return problem{field: l.field, message: c.message, fix: "give it another port, hostname or address"}.finding(key, diagnostic.Error)
 }
 
-func unservedFinding(key snapshot.Key, l *listener, failure string) diagnostic.Diagnostic {
-	return problem{field: l.field, message: "the data plane does not serve it: " + failure}.finding(key, diagnostic.Error)
+func unservedFinding(key snapshot.Key, l *listener, a answer) diagnostic.Diagnostic {
+	return problem{field: l.field, message: "the data plane does not serve it: " + a.failure, fix: a.fix}.finding(key, diagnostic.Error)
 }

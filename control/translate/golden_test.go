@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -109,7 +110,7 @@ func (c *goldenCase) parseOptions(t *testing.T, text string) {
 			c.served = cmp.Or(value, "always")
 		case "failed":
 			listener, failure, _ := strings.Cut(value, ": ")
-			c.served, c.failures[listener] = "always", errors.New(failure)
+			c.served, c.failures[listener] = "always", systemError(failure)
 		case "allow external names":
 			c.options.AllowExternalName = true
 		case "host address":
@@ -147,6 +148,16 @@ func (c *goldenCase) run(t *testing.T) translate.View {
 		c.report(translator, result)
 	}
 	return translator.View()
+}
+
+// systemError is the error of that text, which ends with that of the system.
+func systemError(text string) error {
+	for _, number := range []syscall.Errno{syscall.EADDRINUSE, syscall.EACCES, syscall.EADDRNOTAVAIL} {
+		if head, found := strings.CutSuffix(text, number.Error()); found {
+			return fmt.Errorf("%s%w", head, number)
+		}
+	}
+	return errors.New(text)
 }
 
 // report plays the data plane: it serves all listeners but those that fail.

@@ -1,6 +1,11 @@
 package translate
 
-import "github.com/sluicegateway/sluice/config"
+import (
+	"errors"
+	"syscall"
+
+	"github.com/sluicegateway/sluice/config"
+)
 
 // served is what the data plane is known to do.
 type served struct {
@@ -45,8 +50,8 @@ func (t *Translator) takeReport(report config.Report) {
 type answer struct {
 	// known is false as long as it has said nothing.
 	known bool
-	// failure is why the listener is not served.
-	failure string
+	// failure is why the listener is not served, and fix what to do.
+	failure, fix string
 }
 
 func (s *served) of(listener string) answer {
@@ -56,7 +61,20 @@ func (s *served) of(listener string) answer {
 	case !expected || !reported || s.report.Version < since:
 		return answer{}
 	case err != nil:
-		return answer{known: true, failure: err.Error()}
+		return answer{known: true, failure: err.Error(), fix: fixBinding(err)}
 	}
 	return answer{known: true}
+}
+
+// fixBinding says what to do where the system lets nobody listen.
+func fixBinding(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "end the program that has the port, or take another port; it is tried again every few seconds"
+	case errors.Is(err, syscall.EACCES):
+		return "take a port above 1023, or give sluice the capability CAP_NET_BIND_SERVICE"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "write an address of this host in spec.addresses, or none for all of them"
+	}
+	return ""
 }
