@@ -15,7 +15,7 @@ import (
 )
 
 // connEvents are what a connection is registered for, once.
-const connEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+const connEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLPRI | unix.EPOLLET
 
 // Conn implements loop.Conn for a TCP or unix stream socket.
 type Conn struct {
@@ -27,7 +27,7 @@ type Conn struct {
 	// What the kernel has said, as of the last event or system call.
 	readable bool // bytes may be there, or the end, or an error
 	writable bool // there may be room
-	ended    bool // nothing comes after what is there
+	partial  bool // a read that does not fill its buffer may leave bytes, or the end
 	aborted  bool
 	finished bool // we have sent our FIN
 
@@ -56,8 +56,8 @@ func (l *Loop) newConn(fd int) (*Conn, error) {
 // ready implements source.
 func (c *Conn) ready(events uint32) {
 	const broken = unix.EPOLLHUP | unix.EPOLLERR
-	if events&(unix.EPOLLRDHUP|broken) != 0 {
-		c.ended = true
+	if events&(unix.EPOLLRDHUP|unix.EPOLLPRI|broken) != 0 {
+		c.partial = true
 	}
 	if events&(unix.EPOLLOUT|broken) != 0 {
 		c.writable = true
@@ -124,7 +124,7 @@ func (c *Conn) TryRead(p []byte) (int, error) {
 }
 
 // receive notices when the socket is drained: EAGAIN and, while the peer has
-// not ended its stream, fewer bytes than there was room for.
+// neither ended its stream nor sent urgent data, fewer bytes than there was room for.
 func (c *Conn) receive(p []byte, flags int) (int, error) {
 	c.readTurn = c.loop.turn
 	n, err := recv(c.fd, p, flags)
@@ -134,7 +134,7 @@ func (c *Conn) receive(p []byte, flags int) (int, error) {
 		return 0, loop.ErrAgain
 	case err != nil:
 		return 0, os.NewSyscallError("read", err)
-	case n < len(p) && !c.ended && n > 0:
+	case n < len(p) && !c.partial && n > 0:
 		c.readable = false
 	}
 	return n, nil

@@ -389,3 +389,48 @@ func TestEventsAreSeenOnce(t *testing.T) {
 		}
 	})
 }
+
+// A read ends before urgent data (RFC 9293 section 3.8.5) and does not fill its
+// buffer, though more bytes are there.
+func TestUrgentData(t *testing.T) {
+	l := run(t, 1, epoll.Options{})[0]
+	accepted := make(chan loop.Conn, 1)
+	s := listen(t, l, anyPort, func(c loop.Conn) { accepted <- c })
+	client := dial(t, s.Addr())
+	c := <-accepted
+	raw, err := client.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(text string, flags int) {
+		err := raw.Control(func(fd uintptr) {
+			if err := unix.Sendto(int(fd), []byte(text), flags, nil); err != nil {
+				t.Errorf("sendto: %v", err)
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	on(l, func() { // the loop finds all of it at once
+		send("ab", 0)
+		send("!", unix.MSG_OOB)
+		send("cd", 0)
+	})
+	handle(l, func() {
+		c.SetReadDeadline(l.Now().Add(5 * time.Second))
+		var got []byte
+		for len(got) < 4 {
+			buf := make([]byte, 8)
+			n, err := c.Read(buf)
+			if err != nil {
+				t.Errorf("Read after %q: %v", got, err)
+				return
+			}
+			got = append(got, buf[:n]...)
+		}
+		if string(got) != "abcd" {
+			t.Errorf("read %q, want abcd", got)
+		}
+	})
+}
