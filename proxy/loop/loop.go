@@ -52,7 +52,7 @@ type Loop interface {
 	AfterFunc(d time.Duration, fn func()) Timer
 
 	// Listen accepts TCP connections on addr. accept runs on the loop outside
-	// any handler; it owns the connection. Every loop may listen on the same
+	// any handler; it owns the connection, unless it panics. Every loop may listen on the same
 	// address: connections are spread over them. An address that another
 	// program holds is an error.
 	Listen(addr netip.AddrPort, accept func(Conn)) (Listener, error)

@@ -125,8 +125,20 @@ func (s *listener) adopt(fd int, remote netip.AddrPort) {
 		return
 	}
 	c.accepted, c.remote = true, remote
+	s.give(c)
+}
+
+// give calls accept. If that panics, nobody owns the connection.
+func (s *listener) give(c *Conn) {
+	owned := false
 	defer s.loop.recovered()
+	defer func() {
+		if !owned {
+			_ = c.Close()
+		}
+	}()
 	s.accept(c)
+	owned = true
 }
 
 // Addr implements loop.Listener.

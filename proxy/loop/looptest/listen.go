@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -152,8 +153,11 @@ func testAcceptPanic(t *testing.T, e Engine) {
 	f := start(t, e, 1)
 	l := f.listen(f.loop, anyPort, func(loop.Conn) { panic("ouch") })
 	for range 2 {
-		f.dial(l.Addr())
+		client := f.dial(l.Addr())
 		<-f.panics
+		if _, err := client.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read: %v, want the end: the connection has no owner", err)
+		}
 	}
 }
 

@@ -135,7 +135,19 @@ func (m *listener) take(raw net.Conn) {
 		_ = raw.Close()
 		return
 	}
-	m.accept(m.loop.adopt(raw))
+	m.give(m.loop.adopt(raw))
+}
+
+// give calls accept. If that panics, nobody owns the connection.
+func (m *listener) give(c *Conn) {
+	owned := false
+	defer func() {
+		if !owned {
+			_ = c.Close()
+		}
+	}()
+	m.accept(c)
+	owned = true
 }
 
 // pick waits until a member accepts.
