@@ -1,11 +1,13 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
 
+	"github.com/sluicegateway/sluice/proxy/http1"
 	"github.com/sluicegateway/sluice/proxy/message"
 )
 
@@ -21,7 +23,8 @@ type Request struct {
 	parsed *url.URL
 }
 
-// message is the request as the router would see it.
+// message is the request as the router would see it: written as a client writes it,
+// and read by the parser that serves.
 func (r *Request) message() (*message.Request, error) {
 	if r.Method == "" {
 		r.Method = "GET"
@@ -36,43 +39,51 @@ func (r *Request) message() (*message.Request, error) {
 	if parsed.Scheme != "http" {
 		return nil, fmt.Errorf("URL %s: scheme %s is not served; write http://HOST[:PORT]/PATH", r.URL, parsed.Scheme)
 	}
-	r.parsed = parsed
-	m := &message.Request{
-		Method: r.Method, Scheme: parsed.Scheme, Major: 1, Minor: 1,
-		Query: parsed.RawQuery, HasQuery: parsed.RawQuery != "" || parsed.ForceQuery,
-	}
-	if m.Authority, err = message.NormalizeAuthority(parsed.Host); err != nil {
+	if _, err := message.NormalizeAuthority(parsed.Host); err != nil {
 		return nil, fmt.Errorf("URL %s: %w", r.URL, err)
 	}
-	path := parsed.EscapedPath()
-	if path == "" {
-		path = "/"
+	r.parsed = parsed
+	head, err := r.head()
+	if err != nil {
+		return nil, err
 	}
-	if m.Path, err = message.NormalizePath(path); err != nil {
-		return nil, fmt.Errorf("URL %s: %w; such a request is answered with 400", r.URL, err)
+	parser := http1.Parser{Limits: http1.DefaultLimits}
+	m := &message.Request{}
+	if _, err := parser.Request(head, m); err != nil {
+		return nil, fmt.Errorf("such a request is answered with %w", err)
 	}
-	return m, r.addHeaders(m)
+	m.Scheme = parsed.Scheme
+	return m, nil
 }
 
-// addHeaders reads the headers. Host takes the place of the URL's, as with curl.
-func (r *Request) addHeaders(m *message.Request) error {
+// head is the request's head. A Host among the headers takes the place of the
+// URL's, as with curl.
+func (r *Request) head() ([]byte, error) {
+	target := cmp.Or(r.parsed.EscapedPath(), "/")
+	if r.parsed.RawQuery != "" || r.parsed.ForceQuery {
+		target += "?" + r.parsed.RawQuery
+	}
+	lines := []string{r.Method + " " + target + " HTTP/1.1"}
+	host := "Host: " + r.parsed.Host
 	for _, h := range r.Headers {
 		name, value, ok := strings.Cut(h, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok || name == "" {
-			return fmt.Errorf("header %q: write 'name: value'", h)
+		switch {
+		case !ok || name == "":
+			return nil, fmt.Errorf("header %q: write 'name: value'", h)
+		case strings.EqualFold(name, "Host"):
+			host = "Host: " + value
+		default:
+			lines = append(lines, name+": "+value)
 		}
-		if !strings.EqualFold(name, "Host") {
-			m.Header.Add(name, value)
-			continue
-		}
-		authority, err := message.NormalizeAuthority(value)
-		if err != nil {
-			return fmt.Errorf("header %q: %w", h, err)
-		}
-		m.Authority = authority
 	}
-	return nil
+	lines = append(lines, host)
+	for _, line := range lines {
+		if strings.ContainsAny(line, "\r\n") {
+			return nil, fmt.Errorf("%q: no part of a request holds the end of a line", line)
+		}
+	}
+	return []byte(strings.Join(lines, "\r\n") + "\r\n\r\n"), nil
 }
 
 func (r *Request) hasPort() bool { return r.parsed.Port() != "" }
