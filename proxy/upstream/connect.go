@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 // attemptDelay is the time between two attempts of a race (RFC 8305 section 5,
 // Connection Attempt Delay).
 const attemptDelay = 250 * time.Millisecond
+
+// maxAttempts bounds the attempts of a race, however many addresses a name has.
+const maxAttempts = 16
 
 // connect makes a connection to e and tells the address that it leads to, if
 // e has a domain name.
@@ -29,11 +33,13 @@ func (p *Pool) connect(e *Endpoint, deadline time.Time) (loop.Conn, netip.AddrPo
 		return nil, netip.AddrPort{}, err
 	}
 	r := race{loop: p.loop, port: e.address.port, deadline: deadline, waiter: p.loop.NewWaiter()}
-	return r.run(attemptOrder(addrs, int(e.counters.connects.Load())))
+	tried := e.counters.connects.Load() + e.counters.connectFailures.Load()
+	return r.run(attemptOrder(addrs, int(tried%math.MaxInt32)))
 }
 
 // attemptOrder takes the families in turn, IPv6 first (RFC 8305 section 4), and
 // turns each family by n so that connections spread over its addresses.
+// It stops at maxAttempts.
 func attemptOrder(addrs []netip.Addr, n int) []netip.Addr {
 	var v6, v4 []netip.Addr
 	for _, a := range addrs {
@@ -52,7 +58,7 @@ func attemptOrder(addrs []netip.Addr, n int) []netip.Addr {
 			order = append(order, v4[(i+n)%len(v4)])
 		}
 	}
-	return order
+	return order[:min(len(order), maxAttempts)]
 }
 
 // race connects to the addresses of a name, one after the other and each

@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -105,6 +106,27 @@ func TestLosersOfARaceAreClosed(t *testing.T) {
 		}
 		if got := b.Counters(); got.Connects != 1 || got.ConnectFailures != 0 {
 			t.Errorf("a race counted as %+v, want one connect", got)
+		}
+	})
+}
+
+// A name server may answer with thousands of addresses. The next request begins
+// with others.
+func TestAttemptsOfARaceAreBounded(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		addrs := make([]string, 1000)
+		for i := range addrs {
+			addrs[i] = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String()
+		}
+		w.resolver.answer("shop.example", time.Hour, addrs...)
+		b := w.set("shop", endpoint("shop.example:80"))
+		_, _, first := w.get(b)
+		_, _, second := w.get(b)
+		if n := strings.Count(first.Error(), "refused"); n < 2 || n > 32 {
+			t.Errorf("%d attempts, want some: %v", n, first)
+		}
+		if first.Error() == second.Error() {
+			t.Error("the second request tried the same addresses in the same order")
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,11 +61,10 @@ func (r *SystemResolver) Resolve(ctx context.Context, host string) (Answer, erro
 	if addrs := r.local(host); len(addrs) > 0 {
 		return Answer{Addrs: addrs, TTL: localTTL}, nil
 	}
-	conf, err := dns.ClientConfigFromFile(r.ConfFile)
+	conf, err := r.conf()
 	if err != nil || len(conf.Servers) == 0 {
 		return resolveWithoutTTL(ctx, host)
 	}
-	conf.Port = r.Port
 	err = errNoAddress
 	for _, name := range conf.NameList(host) {
 		var answer Answer
@@ -74,6 +74,18 @@ func (r *SystemResolver) Resolve(ctx context.Context, host string) (Answer, erro
 		}
 	}
 	return Answer{}, err
+}
+
+// conf reads the resolv.conf, with the bounds of resolv.conf(5).
+func (r *SystemResolver) conf() (*dns.ClientConfig, error) {
+	conf, err := dns.ClientConfigFromFile(r.ConfFile)
+	if err != nil {
+		return nil, err
+	}
+	conf.Port = r.Port
+	conf.Timeout, conf.Attempts = min(conf.Timeout, 30), min(conf.Attempts, 5)
+	conf.Search = slices.DeleteFunc(conf.Search, func(domain string) bool { return domain == "." }) // it adds nothing
+	return conf, nil
 }
 
 func resolveWithoutTTL(ctx context.Context, host string) (Answer, error) {

@@ -109,6 +109,30 @@ func TestSystemResolverAsksTheNextServer(t *testing.T) {
 	}
 }
 
+// "search ." names the root, which stands behind every full name already.
+func TestSystemResolverSearchesNotTheRoot(t *testing.T) {
+	port := serveDNS(t, zone{})
+	conf := "nameserver 127.0.0.1\nsearch .\noptions timeout:1 attempts:1\n"
+	_, err := testResolver(t, "", conf, port).Resolve(t.Context(), "absent.example")
+	if err == nil || !strings.Contains(err.Error(), "the name has no address") {
+		t.Errorf("got %v, want that the name has no address", err)
+	}
+}
+
+// resolv.conf(5) caps both options.
+func TestSystemResolverLargeOptions(t *testing.T) {
+	port := serveDNS(t, zone{"a.example.": {"a.example. 5 IN A 10.0.0.1"}, "broken.example.": nil})
+	conf := "nameserver 127.0.0.1\noptions timeout:9223372037 attempts:1000000000\n"
+	r := testResolver(t, "", conf, port)
+	answer, err := r.Resolve(t.Context(), "a.example")
+	if err != nil || text(answer.Addrs) != "10.0.0.1" {
+		t.Errorf("got %v, %v", answer, err)
+	}
+	if _, err := r.Resolve(t.Context(), "broken.example"); err == nil { // it comes to an end
+		t.Error("no error")
+	}
+}
+
 // Whatever a hosts file has, localhost resolves, to addresses that can be dialed.
 func FuzzHostsFile(f *testing.F) {
 	f.Add("127.0.0.1 localhost\n")
