@@ -180,6 +180,27 @@ func (l *library) doubtful() bool {
 	return false
 }
 
+// nothing says that there are no objects, if that is so.
+func (l *library) nothing() (d diagnostic.Diagnostic, found bool) {
+	d.Severity = diagnostic.Warning
+	if len(l.files) == 0 {
+		d.Message = "there are no files with objects under the given paths"
+		d.Fix = "name files, or directories with .yaml, .yml or .json files"
+		return d, true
+	}
+	for _, file := range l.files {
+		if file.problem != nil || slices.ContainsFunc(file.documents, filed.matters) {
+			return d, false
+		}
+	}
+	d.Message = "there are no objects in what was read"
+	d.Fix = "see whether what writes them has failed"
+	return d, true
+}
+
+// matters is true of a document in which there is something, good or bad.
+func (f filed) matters() bool { return len(f.verdict.Objects) > 0 || len(f.verdict.Findings) > 0 }
+
 // batch collects the documents that have to be judged, and those that are gone.
 type batch struct {
 	memo      map[digest]*verdict

@@ -118,12 +118,8 @@ func (s *Source) update(ctx context.Context, found *listing, scan rescan) (updat
 	}
 	changes, retold := s.post(changed)
 	general := found.problems
-	if len(s.library.files) == 0 {
-		general = append(slices.Clip(general), diagnostic.Diagnostic{
-			Severity: diagnostic.Warning,
-			Message:  "there are no files with objects under the given paths",
-			Fix:      "name files, or directories with .yaml, .yml or .json files",
-		})
+	if none, found := s.library.nothing(); found {
+		general = append(slices.Clip(general), none)
 	}
 	if retold || !slices.Equal(general, s.general) {
 		s.general = general
