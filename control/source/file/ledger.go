@@ -263,5 +263,8 @@ func (l *ledger) describe(page *page) (all []diagnostic.Diagnostic) {
 			Message: fmt.Sprintf("not all of the file can be read; the last accepted versions of %d of its objects stay in force", kept),
 		})
 	}
+	for i := range all {
+		all[i] = visible(all[i])
+	}
 	return all
 }

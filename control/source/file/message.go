@@ -7,8 +7,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sluicegateway/sluice/control/diagnostic"
+	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
 // describe says what a validator of Kubernetes found, without the path, which stands
@@ -105,6 +109,25 @@ func withArticle(jsonType string) string {
 	default:
 		return "a " + jsonType
 	}
+}
+
+// visible replaces what a terminal or the log of a build would take for commands:
+// whoever proposes a change names objects and files at will.
+func visible(d diagnostic.Diagnostic) diagnostic.Diagnostic {
+	d.Object = snapshot.Key{
+		Kind: snapshot.Kind(printing(string(d.Object.Kind))), Namespace: printing(d.Object.Namespace), Name: printing(d.Object.Name),
+	}
+	d.File, d.Field, d.Message, d.Fix = printing(d.File), printing(d.Field), printing(d.Message), printing(d.Fix)
+	return d
+}
+
+func printing(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 func quote(text string) string { return strconv.Quote(text) }
