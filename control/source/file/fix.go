@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/net/idna"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -75,7 +76,13 @@ const hostnameRule = `lower-case letters, digits, "-" and "."; a wildcard "*" st
 func fixHostname(value string) string {
 	lower := strings.ToLower(strings.TrimSuffix(value, "."))
 	host, port, hasPort := strings.Cut(lower, ":")
-	switch {
+	wild, name := "", value
+	if strings.HasPrefix(value, "*.") {
+		wild, name = value[:2], value[2:]
+	}
+	switch ascii, err := idna.Lookup.ToASCII(name); {
+	case err == nil && ascii != strings.ToLower(name) && isHostname(ascii):
+		return "write " + quote(wild+ascii) + ", its form in DNS"
 	case lower != value && isHostname(lower):
 		return "write " + quote(lower)
 	case hasPort && isDigits(port) && isHostname(host):
