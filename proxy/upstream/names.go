@@ -123,8 +123,8 @@ type name struct {
 	current atomic.Pointer[resolution]
 
 	mu sync.Mutex
-	// waiting are called at the first answer.
-	waiting []func()
+	// waiting are woken, on their loops, at the first answer.
+	waiting map[loop.Waiter]loop.Loop
 }
 
 // resolution is what is known about a name: the last good answer, and the
@@ -144,8 +144,8 @@ func (n *name) publish(answer Answer, err error) {
 	waiting := n.waiting
 	n.waiting = nil
 	n.mu.Unlock()
-	for _, wake := range waiting {
-		wake()
+	for w, l := range waiting {
+		l.Post(w.Wake)
 	}
 }
 
@@ -158,12 +158,8 @@ func (n *name) has(addr netip.Addr) bool {
 // await returns the addresses, if need be when the first answer comes.
 func (n *name) await(l loop.Loop, deadline time.Time) ([]netip.Addr, error) {
 	if n.current.Load() == nil {
-		w := l.NewWaiter()
-		n.onFirst(func() { l.Post(w.Wake) })
-		for n.current.Load() == nil {
-			if err := w.Wait(deadline); err != nil {
-				return nil, fmt.Errorf("%w: %s: no answer yet: %w", errResolve, n.host, err)
-			}
+		if err := n.awaitFirst(l, deadline); err != nil {
+			return nil, fmt.Errorf("%w: %s: no answer yet: %w", errResolve, n.host, err)
 		}
 	}
 	r := n.current.Load()
@@ -173,15 +169,31 @@ func (n *name) await(l loop.Loop, deadline time.Time) ([]netip.Addr, error) {
 	return r.addrs, nil
 }
 
-// onFirst calls wake when there is an answer.
-func (n *name) onFirst(wake func()) {
+// awaitFirst waits for the first answer. Whoever gives up is forgotten: that
+// answer may take minutes.
+func (n *name) awaitFirst(l loop.Loop, deadline time.Time) error {
+	w := l.NewWaiter()
+	n.enlist(w, l)
+	defer n.delist(w)
+	for n.current.Load() == nil {
+		if err := w.Wait(deadline); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *name) enlist(w loop.Waiter, l loop.Loop) {
 	n.mu.Lock()
-	answered := n.current.Load() != nil
-	if !answered {
-		n.waiting = append(n.waiting, wake)
+	defer n.mu.Unlock()
+	if n.waiting == nil {
+		n.waiting = make(map[loop.Waiter]loop.Loop)
 	}
-	n.mu.Unlock()
-	if answered {
-		wake()
-	}
+	n.waiting[w] = l
+}
+
+func (n *name) delist(w loop.Waiter) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.waiting, w)
 }
