@@ -17,8 +17,12 @@ type Key struct {
 	Namespace, Name string
 }
 
-// String is "HTTPRoute default/shop", or "GatewayClass sluice".
+// String is "HTTPRoute default/shop", or "GatewayClass sluice", or "HTTPRoute" of
+// an object without a name.
 func (k Key) String() string {
+	if k.Name == "" {
+		return string(k.Kind)
+	}
 	var b strings.Builder
 	b.WriteString(string(k.Kind))
 	b.WriteByte(' ')

@@ -139,6 +139,21 @@ func join(parent, child string) string {
 	return parent + "." + child
 }
 
+// nameless reports an object without a name, or with one that YAML takes for
+// something else than text.
+func (p place) nameless(fields map[string]any) {
+	const path = "metadata.name"
+	metadata, _ := fields["metadata"].(map[string]any)
+	name := metadata["name"]
+	if name == nil || name == "" {
+		p.obscure(path+" is required: objects in files are told apart by their names", "add "+path)
+		return
+	}
+	_, node, _ := find(p.node, path)
+	p.about(diagnostic.Error, path, "must be a string, not "+aKind(name), fixType("a string", node))
+	p.verdict.Obscure = true
+}
+
 func (c *checker) checkObject(fields map[string]any, at place, refused bool) {
 	key, kind := at.kindOf(fields)
 	if kind == nil {
@@ -146,7 +161,7 @@ func (c *checker) checkObject(fields map[string]any, at place, refused bool) {
 	}
 	if key.Name == "" {
 		at.key = snapshot.Key{Kind: key.Kind}
-		at.obscure("metadata.name is required: objects in files are told apart by their names", "add metadata.name")
+		at.nameless(fields)
 		return
 	}
 	trial := trial{place: at, kind: kind, refused: refused}
