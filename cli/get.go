@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -10,6 +13,7 @@ import (
 	"github.com/sluicegateway/sluice/control"
 	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/source/file"
 	"github.com/sluicegateway/sluice/control/translate"
 )
 
@@ -46,6 +50,9 @@ standard error.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			wanted, paths := getArguments(args)
+			if len(paths) == len(args) && len(paths) > 0 && !exists(paths[0]) {
+				return usageError{fmt.Errorf("%q is neither gateways, routes, backends or all, nor a path that exists", paths[0])}
+			}
 			list, err := listObjects(c, paths, options, address)
 			if err != nil {
 				return err
@@ -81,6 +88,11 @@ func getArguments(args []string) (*resource, []string) {
 		args = args[1:]
 	}
 	return nil, args
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return path == file.Stdin || !errors.Is(err, fs.ErrNotExist)
 }
 
 func listObjects(c *cobra.Command, paths []string, o translate.Options, address string) (control.List, error) {

@@ -30,12 +30,16 @@ func addAdminFlag(c *cobra.Command, address *string) {
 		"`address` of the admin listener; "+adminVariable+" in the environment sets the default")
 }
 
+func adminError(address string) error {
+	return fmt.Errorf("--admin %q: write HOST:PORT, such as 127.0.0.1:9901", address)
+}
+
 // askAdmin asks the admin listener of a running gateway. The body is JSON, nil
 // for a GET; the answer is decoded into answer.
 func askAdmin(ctx context.Context, address, path string, body, answer any) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return usageError{fmt.Errorf("--admin %s: write HOST:PORT, such as 127.0.0.1:9901", address)}
+		return usageError{adminError(address)}
 	}
 	if host == "" {
 		// A gateway that listens on all addresses is told so in the same way.

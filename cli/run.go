@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -72,6 +73,9 @@ minimum, and a second signal ends at once. SIGHUP reads all files again.`,
 func (o *runOptions) check() error {
 	if o.engine.value == "epoll" && runtime.GOOS != "linux" {
 		return errors.New("--engine=epoll needs Linux; use auto or portable")
+	}
+	if _, _, err := net.SplitHostPort(o.admin); err != nil {
+		return adminError(o.admin)
 	}
 	if o.drainMin < 0 || o.drainLimit < o.drainMin {
 		return fmt.Errorf("--drain-limit %v counts from the signal, so it cannot be shorter than --drain-min %v", o.drainLimit, o.drainMin)
