@@ -158,6 +158,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		}
 		sent, err := c.send(p[n:])
 		n += sent
+		c.loop.spend(sent)
 		switch {
 		case err == loop.ErrAgain:
 			if err := c.waitWritable(); err != nil {
@@ -166,7 +167,6 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		case err != nil || n == len(p):
 			return n, err
 		}
-		c.loop.spend(sent)
 	}
 }
 

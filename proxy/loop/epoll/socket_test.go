@@ -4,9 +4,11 @@ package epoll_test
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -433,4 +435,29 @@ func TestUrgentData(t *testing.T) {
 			t.Errorf("read %q, want abcd", got)
 		}
 	})
+}
+
+// A handler whose peer takes bytes as fast as it writes never waits for room.
+func TestWriterLetsOthersRun(t *testing.T) {
+	l := run(t, 1, epoll.Options{})[0]
+	accepted := make(chan loop.Conn, 1)
+	s := listen(t, l, anyPort, func(c loop.Conn) { accepted <- c })
+	client := dial(t, s.Addr())
+	c := <-accepted
+	var drained sync.WaitGroup
+	drained.Go(func() { io.Copy(io.Discard, client) })
+	handle(l, func() {
+		defer c.Close()
+		ran := false
+		l.Post(func() { ran = true })
+		for range 1 << 10 {
+			if _, err := c.Write(make([]byte, 1<<10)); err != nil {
+				t.Errorf("Write: %v", err)
+			}
+		}
+		if !ran {
+			t.Error("nothing else ran while a megabyte was written")
+		}
+	})
+	drained.Wait()
 }
