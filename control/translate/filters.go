@@ -3,6 +3,7 @@ package translate
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -22,9 +23,9 @@ func (t *ruleTranslator) filters(field string, filters []gatewayv1.HTTPRouteFilt
 		}
 		switch filter.Type {
 		case gatewayv1.HTTPRouteFilterRequestHeaderModifier:
-			next.RequestHeaders = headerModifier(filter.RequestHeaderModifier)
+			next.RequestHeaders = t.headerModifier(f+".requestHeaderModifier", filter.RequestHeaderModifier)
 		case gatewayv1.HTTPRouteFilterResponseHeaderModifier:
-			next.ResponseHeaders = headerModifier(filter.ResponseHeaderModifier)
+			next.ResponseHeaders = t.headerModifier(f+".responseHeaderModifier", filter.ResponseHeaderModifier)
 		case gatewayv1.HTTPRouteFilterRequestRedirect:
 			next.Redirect = t.redirect(f+".requestRedirect", filter.RequestRedirect, matches)
 		case gatewayv1.HTTPRouteFilterURLRewrite:
@@ -59,11 +60,29 @@ func (t *ruleTranslator) repeated(field string, filterType gatewayv1.HTTPRouteFi
 	return true
 }
 
-func headerModifier(filter *gatewayv1.HTTPHeaderFilter) *config.HeaderModifier {
+func (t *ruleTranslator) headerModifier(field string, filter *gatewayv1.HTTPHeaderFilter) *config.HeaderModifier {
 	if filter == nil {
 		return nil
 	}
+	for i, h := range filter.Set {
+		t.reviewHeader(fmt.Sprintf("%s.set[%d].name", field, i), string(h.Name))
+	}
+	for i, h := range filter.Add {
+		t.reviewHeader(fmt.Sprintf("%s.add[%d].name", field, i), string(h.Name))
+	}
+	for i, name := range filter.Remove {
+		t.reviewHeader(fmt.Sprintf("%s.remove[%d]", field, i), name)
+	}
 	return &config.HeaderModifier{Set: headers(filter.Set), Add: headers(filter.Add), Remove: filter.Remove}
+}
+
+// reviewHeader warns of fields that frame one message or concern one connection
+// (RFC 9110, section 7.6.1): the data plane writes them as they must be.
+func (t *ruleTranslator) reviewHeader(field, name string) {
+	switch strings.ToLower(name) {
+	case "connection", "content-length", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade":
+		t.warn(field, name+" is a matter of each connection: the gateway writes it itself, and nothing changes it", "remove it")
+	}
 }
 
 func headers(list []gatewayv1.HTTPHeader) []config.Header {
@@ -87,6 +106,9 @@ func (t *ruleTranslator) redirect(field string, filter *gatewayv1.HTTPRequestRed
 		Port:     uint16(deref(filter.Port)),
 		Path:     t.pathModifier(field+".path", filter.Path, matches),
 		Status:   defaultRedirect,
+	}
+	if *filter == (gatewayv1.HTTPRequestRedirectFilter{StatusCode: filter.StatusCode}) {
+		t.warn(field, "the redirect changes nothing, so it leads back to the same URL", "set the scheme, hostname, port or path that it leads to")
 	}
 	if next.Scheme != "" && next.Scheme != "http" && next.Scheme != "https" {
 		t.unknown(field+".scheme", "scheme", next.Scheme)
