@@ -157,14 +157,15 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 			return n, err
 		}
 		sent, err := c.send(p[n:])
-		n += sent
-		c.loop.spend(sent)
-		switch {
-		case err == loop.ErrAgain:
+		if err == loop.ErrAgain {
 			if err := c.waitWritable(); err != nil {
 				return n, err
 			}
-		case err != nil || n == len(p):
+			continue
+		}
+		n += sent
+		c.loop.spend(sent)
+		if err != nil || n == len(p) {
 			return n, err
 		}
 	}

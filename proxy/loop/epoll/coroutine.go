@@ -20,6 +20,8 @@ const (
 	maxRounds = 16
 	// maxShare is how many bytes a handler moves before others have their turn.
 	maxShare = 256 << 10
+	// callShare is what a call that moves few bytes counts for, by its cost.
+	callShare = 256
 	// maxAwaits is how many functions of Await run at once for one loop.
 	maxAwaits = 256
 )
@@ -183,7 +185,7 @@ func (co *coroutine) setDeadline(until tick) {
 // spend counts bytes that the running handler has moved; one that has had its
 // share goes on in the next turn.
 func (l *Loop) spend(bytes int) {
-	l.share += bytes
+	l.share += bytes + callShare
 	if l.share < maxShare || l.running == nil {
 		return
 	}

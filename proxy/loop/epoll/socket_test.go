@@ -439,6 +439,11 @@ func TestUrgentData(t *testing.T) {
 
 // A handler whose peer takes bytes as fast as it writes never waits for room.
 func TestWriterLetsOthersRun(t *testing.T) {
+	t.Run("many bytes", func(t *testing.T) { testWriterLetsOthersRun(t, 1<<10, 1<<10) })
+	t.Run("many writes", func(t *testing.T) { testWriterLetsOthersRun(t, 1<<12, 1) })
+}
+
+func testWriterLetsOthersRun(t *testing.T, writes, size int) {
 	l := run(t, 1, epoll.Options{})[0]
 	accepted := make(chan loop.Conn, 1)
 	s := listen(t, l, anyPort, func(c loop.Conn) { accepted <- c })
@@ -450,13 +455,13 @@ func TestWriterLetsOthersRun(t *testing.T) {
 		defer c.Close()
 		ran := false
 		l.Post(func() { ran = true })
-		for range 1 << 10 {
-			if _, err := c.Write(make([]byte, 1<<10)); err != nil {
+		for range writes {
+			if _, err := c.Write(make([]byte, size)); err != nil {
 				t.Errorf("Write: %v", err)
 			}
 		}
 		if !ran {
-			t.Error("nothing else ran while a megabyte was written")
+			t.Errorf("nothing else ran during %d writes of %d bytes", writes, size)
 		}
 	})
 	drained.Wait()
