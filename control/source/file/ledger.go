@@ -259,7 +259,7 @@ func (l *ledger) describe(page *page) (all []diagnostic.Diagnostic) {
 	}
 	if kept > 0 {
 		all = append(all, diagnostic.Diagnostic{
-			Severity: diagnostic.Info, File: file.path,
+			Severity: diagnostic.Info, File: file.path, Line: 1, Column: 1,
 			Message: fmt.Sprintf("not all of the file can be read; the last accepted versions of %d of its objects stay in force", kept),
 		})
 	}

@@ -105,7 +105,7 @@ const keptUntilRead = "until it can, the last accepted versions of its objects s
 
 func unreadable(path string, err error, fix string) diagnostic.Diagnostic {
 	return diagnostic.Diagnostic{
-		Severity: diagnostic.Error, File: path, Message: "cannot be read: " + reason(err), Fix: fix,
+		Severity: diagnostic.Error, File: path, Line: 1, Column: 1, Message: "cannot be read: " + reason(err), Fix: fix,
 	}
 }
 

@@ -201,7 +201,7 @@ func (w *watch) addWatches() (more bool) {
 		if err := w.notify.Add(dir); err != nil {
 			w.blind = true
 			w.last.problems = append(w.last.problems, diagnostic.Diagnostic{
-				Severity: diagnostic.Warning, File: dir,
+				Severity: diagnostic.Warning, File: dir, Line: 1, Column: 1,
 				Message: "changes in this directory go unnoticed: " + err.Error(),
 				Fix:     "raise fs.inotify.max_user_watches; until then send SIGHUP after changes",
 			})
