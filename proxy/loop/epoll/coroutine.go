@@ -182,7 +182,7 @@ func (co *coroutine) setDeadline(until tick) {
 	}
 }
 
-// spend counts bytes that the running handler has moved; one that has had its
+// spend counts a call of the running handler and its bytes; one that has had its
 // share goes on in the next turn.
 func (l *Loop) spend(bytes int) {
 	l.share += bytes + callShare
