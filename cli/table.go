@@ -191,25 +191,34 @@ func appProtocol(port corev1.ServicePort) string {
 }
 
 // serviceEndpoints counts the endpoints of a Service's port in its EndpointSlices.
+// One that stands in several places counts once, as for the data plane.
 func serviceEndpoints(objects []snapshot.Object, service *corev1.Service, port corev1.ServicePort) (total, ready int) {
+	known := map[string]bool{} // whether it is ready, by address and port
 	for _, object := range objects {
 		slice, ok := object.(*discoveryv1.EndpointSlice)
 		if !ok || slice.Namespace != service.Namespace || slice.Labels[discoveryv1.LabelServiceName] != service.Name {
 			continue
 		}
-		has := slices.ContainsFunc(slice.Ports, func(p discoveryv1.EndpointPort) bool {
+		i := slices.IndexFunc(slice.Ports, func(p discoveryv1.EndpointPort) bool {
 			return p.Name == nil && port.Name == "" || p.Name != nil && *p.Name == port.Name
 		})
-		if !has {
+		if i < 0 || slice.Ports[i].Port == nil {
 			continue
 		}
 		for _, e := range slice.Endpoints {
-			total++
-			// Not said is ready (EndpointConditions.ready).
-			if e.Conditions.Ready == nil || *e.Conditions.Ready {
-				ready++
+			if len(e.Addresses) == 0 {
+				continue
 			}
+			// Addresses after the first have no meaning.
+			name := fmt.Sprintf("%s %d", e.Addresses[0], *slice.Ports[i].Port)
+			// Not said is ready (EndpointConditions.ready).
+			known[name] = known[name] || e.Conditions.Ready == nil || *e.Conditions.Ready
 		}
 	}
-	return total, ready
+	for _, isReady := range known {
+		if isReady {
+			ready++
+		}
+	}
+	return len(known), ready
 }
