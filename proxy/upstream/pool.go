@@ -10,7 +10,8 @@ import (
 // Limits of one pool, that is, of one worker.
 type Limits struct {
 	// IdlePerEndpoint and Idle bound the idle connections to one endpoint and
-	// in all. Over the bound the one that has been idle longest is closed.
+	// in all. Over the bound the one that has been idle longest is closed; zero
+	// keeps none.
 	IdlePerEndpoint, Idle int
 	// IdleTimeout closes a connection that nobody took for so long. It is to be
 	// less than the endpoints' own timeout: an endpoint that closes first may
@@ -122,7 +123,7 @@ func (p *Pool) Dial(e *Endpoint, deadline time.Time) (*Conn, error) {
 func (p *Pool) Put(c *Conn) {
 	e := c.endpoint
 	e.countActive(-1)
-	if p.draining || !e.has(c.addr) {
+	if p.draining || min(p.limits.IdlePerEndpoint, p.limits.Idle) <= 0 || !e.has(c.addr) {
 		c.Close()
 		return
 	}

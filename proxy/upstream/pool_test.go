@@ -261,3 +261,21 @@ func TestReason(t *testing.T) {
 		})
 	}
 }
+
+func TestPoolThatKeepsNothing(t *testing.T) {
+	for name, limits := range map[string]upstream.Limits{
+		"for an endpoint": {Idle: 1, IdleTimeout: time.Minute, ConnectTimeout: time.Second},
+		"in all":          {IdlePerEndpoint: 1, IdleTimeout: time.Minute, ConnectTimeout: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLimitedWorld(t, limits, func(t *testing.T, w *world) {
+				o := w.origin("10.0.0.1:80")
+				c, _ := w.mustGet(w.set("shop", endpoint("10.0.0.1:80")))
+				w.put(c)
+				if w.idle() != 0 || o.open() != 0 {
+					t.Errorf("%d idle, %d open, want none", w.idle(), o.open())
+				}
+			})
+		})
+	}
+}
