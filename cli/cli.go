@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit codes of the program.
@@ -63,6 +64,13 @@ they describe with a data plane of its own.`,
 	}
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err} })
 	c.AddCommand(runCommand(), checkCommand(), explainCommand(), getCommand(), echoCommand(), versionCommand(), validateWorkerCommand())
+	for _, command := range c.Commands() {
+		command.Flags().VisitAll(func(f *pflag.Flag) {
+			if words, ok := f.Value.(*choice); ok {
+				_ = command.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(words.allowed, cobra.ShellCompDirectiveNoFileComp)) // no flag is there twice
+			}
+		})
+	}
 	return c
 }
 

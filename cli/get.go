@@ -66,7 +66,12 @@ standard error.`,
 			}
 			return printAs(c.OutOrStdout(), output.value, control.List{Objects: list.Objects})
 		},
-		ValidArgs: []string{"gateways", "routes", "backends", "all"},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveDefault // paths
+			}
+			return []string{"gateways", "routes", "backends", "all"}, cobra.ShellCompDirectiveDefault
+		},
 	}
 	addTranslateFlags(c, &options)
 	addAdminFlag(c, &address)
