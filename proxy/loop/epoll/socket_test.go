@@ -396,10 +396,43 @@ func TestEventsAreSeenOnce(t *testing.T) {
 // buffer, though more bytes are there.
 func TestUrgentData(t *testing.T) {
 	l := run(t, 1, epoll.Options{})[0]
+	client, c := withUrgentData(t, l)
+	defer client.Close()
+	handle(l, func() {
+		c.SetReadDeadline(l.Now().Add(5 * time.Second))
+		got := make([]byte, 4)
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != "abcd" {
+			t.Errorf("read %q, %v; want abcd", got, err)
+		}
+	})
+}
+
+// The kernel's splice never passes urgent data.
+func TestSpliceOfUrgentData(t *testing.T) {
+	l := run(t, 1, epoll.Options{})[0]
+	client, from := withUrgentData(t, l)
+	client.Close()
 	accepted := make(chan loop.Conn, 1)
 	s := listen(t, l, anyPort, func(c loop.Conn) { accepted <- c })
-	client := dial(t, s.Addr())
-	c := <-accepted
+	sink, to := dial(t, s.Addr()), <-accepted
+	handle(l, func() {
+		from.SetReadDeadline(l.Now().Add(5 * time.Second))
+		if n, err := to.Splice(from, 1<<40, 0); n != 4 || err != io.EOF {
+			t.Errorf("Splice: %d, %v; want 4, io.EOF", n, err)
+		}
+		to.Close()
+	})
+	if got, err := io.ReadAll(sink); string(got) != "abcd" || err != nil {
+		t.Errorf("got %q, %v; want abcd", got, err)
+	}
+}
+
+// withUrgentData connects to l, which finds "ab", an urgent byte and "cd" at once.
+func withUrgentData(t *testing.T, l loop.Loop) (net.Conn, loop.Conn) {
+	t.Helper()
+	accepted := make(chan loop.Conn, 1)
+	s := listen(t, l, anyPort, func(c loop.Conn) { accepted <- c })
+	client, c := dial(t, s.Addr()), <-accepted
 	raw, err := client.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
@@ -414,27 +447,12 @@ func TestUrgentData(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	on(l, func() { // the loop finds all of it at once
+	on(l, func() {
 		send("ab", 0)
 		send("!", unix.MSG_OOB)
 		send("cd", 0)
 	})
-	handle(l, func() {
-		c.SetReadDeadline(l.Now().Add(5 * time.Second))
-		var got []byte
-		for len(got) < 4 {
-			buf := make([]byte, 8)
-			n, err := c.Read(buf)
-			if err != nil {
-				t.Errorf("Read after %q: %v", got, err)
-				return
-			}
-			got = append(got, buf[:n]...)
-		}
-		if string(got) != "abcd" {
-			t.Errorf("read %q, want abcd", got)
-		}
-	})
+	return client, c
 }
 
 // A handler whose peer takes bytes as fast as it writes never waits for room.

@@ -76,8 +76,7 @@ func (c *Conn) fill(p *pipe, limit int64) error {
 			return os.ErrDeadlineExceeded
 		}
 		if c.readable {
-			c.readTurn = c.loop.turn
-			n, err := splice(c.fd, p.w, int(min(limit, pipeSize)))
+			n, err := c.take(p, int(min(limit, pipeSize)))
 			switch {
 			case err == unix.EAGAIN:
 				c.readable = false
@@ -94,6 +93,21 @@ func (c *Conn) fill(p *pipe, limit int64) error {
 			return err
 		}
 	}
+}
+
+// take moves bytes into the empty pipe without waiting. The kernel's splice
+// finds nothing, or the end, at urgent data, which a read passes over.
+func (c *Conn) take(p *pipe, limit int) (int, error) {
+	c.readTurn = c.loop.turn
+	n, err := splice(c.fd, p.w, limit)
+	if n > 0 || !c.partial || err != nil && err != unix.EAGAIN {
+		return n, err
+	}
+	var room [512]byte // the pipe takes as many in any case (pipe(7), PIPE_BUF)
+	if n, err = recv(c.fd, room[:min(limit, len(room))], 0); err != nil || n == 0 {
+		return n, err
+	}
+	return unix.Write(p.w, room[:n])
 }
 
 // drain waits for room and gives the connection what it takes from the pipe.
