@@ -38,6 +38,9 @@ func describe(err *field.Error) string {
 	if isHostnameField(err.Field) && strings.HasPrefix(detail, "should match") {
 		detail = "is no valid hostname"
 	}
+	if strings.HasPrefix(detail, "should have at ") {
+		return fmt.Sprintf("has %v, but %s", err.BadValue, detail)
+	}
 	if text := scalarText(err.BadValue); text != "" && !strings.Contains(detail, text) {
 		return text + " " + predicate(detail)
 	}
