@@ -3,7 +3,6 @@ package translate
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -79,8 +78,7 @@ func (t *ruleTranslator) headerModifier(field string, filter *gatewayv1.HTTPHead
 // reviewHeader warns of fields that frame one message or concern one connection
 // (RFC 9110, section 7.6.1): the data plane writes them as they must be.
 func (t *ruleTranslator) reviewHeader(field, name string) {
-	switch strings.ToLower(name) {
-	case "connection", "content-length", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade":
+	if config.IsConnectionField(name) {
 		t.warn(field, name+" is a matter of each connection: the gateway writes it itself, and nothing changes it", "remove it")
 	}
 }

@@ -1,9 +1,6 @@
 package filter
 
 import (
-	"slices"
-	"strings"
-
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/sluicegateway/sluice/config"
@@ -19,16 +16,8 @@ type headerModifier struct {
 	authority string
 }
 
-// reserved are the fields that frame a message or belong to one connection.
-// They are no part of a message's header, and one written beside what the
-// serialiser writes would let two readers disagree on where the message ends.
-var reserved = []string{
-	"connection", "content-length", "expect", "host", "keep-alive", "proxy-connection",
-	"te", "trailer", "transfer-encoding", "upgrade",
-}
-
-// compileHeaderModifier leaves out what cannot be sent: reserved fields, names
-// that are no token and values with control characters.
+// compileHeaderModifier leaves out what cannot be sent: fields of the connection,
+// Host, names that are no token and values with control characters.
 func compileHeaderModifier(m *config.HeaderModifier) *headerModifier {
 	if m == nil {
 		return nil
@@ -59,7 +48,7 @@ func fields(headers []config.Header) []message.Field {
 
 func sendable(name, value string) bool {
 	return httpguts.ValidHeaderFieldName(name) && httpguts.ValidHeaderFieldValue(value) &&
-		!slices.Contains(reserved, strings.ToLower(name))
+		!config.IsConnectionField(name) && !message.EqualFold(name, "Host")
 }
 
 func (m *headerModifier) request(r *message.Request) {

@@ -8,9 +8,15 @@ import (
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 )
 
+// longestName bounds what is compared letter by letter: no field has a longer name.
+const longestName = 64
+
 // nearest is the name among the known ones that was probably meant; empty if none
 // is near. It is the same one whatever their order.
 func nearest(name string, known iter.Seq[string]) string {
+	if len(name) > longestName {
+		return ""
+	}
 	best, bestDistance := "", len(name)/3+1
 	for candidate := range known {
 		d := distance(strings.ToLower(name), strings.ToLower(candidate))
@@ -21,25 +27,28 @@ func nearest(name string, known iter.Seq[string]) string {
 	return best
 }
 
-// distance is how many letters must be added, removed or changed (Levenshtein).
+// distance is how many letters must be added, removed, changed, or swapped with
+// their neighbour (optimal string alignment).
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
+	d := make([][]int, len(a)+1)
+	for i := range d {
+		d[i] = make([]int, len(b)+1)
+		for j := range d[i] {
+			switch {
+			case i == 0 || j == 0:
+				d[i][j] = i + j
+				continue
+			case a[i-1] == b[j-1]:
+				d[i][j] = d[i-1][j-1]
+				continue
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
+			d[i][j] = 1 + min(d[i-1][j-1], d[i-1][j], d[i][j-1])
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d[i][j] = min(d[i][j], 1+d[i-2][j-2])
+			}
 		}
 	}
-	return row[len(b)]
+	return d[len(a)][len(b)]
 }
 
 // fixUnknown says where an unknown field was probably meant to be: under a similar
