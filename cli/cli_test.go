@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -58,7 +59,7 @@ func TestScripts(t *testing.T) {
 
 func setFreePorts(env *testscript.Env) error {
 	for _, name := range []string{"PORT", "PORT2", "BACKEND", "BACKEND2", "ADMIN_PORT"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := listenLow()
 		if err != nil {
 			return err
 		}
@@ -67,6 +68,17 @@ func setFreePorts(env *testscript.Env) error {
 	}
 	env.Setenv("SLUICE_ADMIN", "127.0.0.1:"+env.Getenv("ADMIN_PORT"))
 	return nil
+}
+
+// listenLow listens on a port below those that the system gives to clients, one
+// of which could take it before the script does.
+func listenLow() (l net.Listener, err error) {
+	for range 1000 {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
 }
 
 func expand(ts *testscript.TestScript, neg bool, files []string) {

@@ -14,6 +14,7 @@ import (
 	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/source/file"
+	"github.com/sluicegateway/sluice/control/status"
 	"github.com/sluicegateway/sluice/control/translate"
 )
 
@@ -57,7 +58,7 @@ standard error.`,
 			if err != nil {
 				return err
 			}
-			printRefusals(c.ErrOrStderr(), list.Diagnostics)
+			printRefusals(c.ErrOrStderr(), list)
 			if output.value == "table" {
 				return printTables(c.OutOrStdout(), wanted, list.Objects)
 			}
@@ -122,20 +123,35 @@ func ofKinds(objects []snapshot.Object, kinds []snapshot.Kind) []snapshot.Object
 	return found
 }
 
-// printRefusals prints the errors, and what else there is to say of the objects
-// that they are about: that another version than the newest is in force.
-func printRefusals(w io.Writer, all []diagnostic.Diagnostic) {
+// printRefusals prints the errors that no condition tells, and what else there is
+// to say of the objects that they are about: that another version than the
+// newest is in force.
+func printRefusals(w io.Writer, list control.List) {
+	told := troubled(list.Objects)
 	refused := map[snapshot.Key]bool{{}: true} // what is about no object is about a whole file
-	for _, d := range all {
-		if d.Severity == diagnostic.Error {
+	for _, d := range list.Diagnostics {
+		if d.Severity == diagnostic.Error && !told[d.Object] {
 			refused[d.Object] = true
 		}
 	}
-	for _, d := range all {
+	for _, d := range list.Diagnostics {
 		if d.Severity != diagnostic.Warning && refused[d.Object] {
 			fmt.Fprint(w, findingText(d))
 		}
 	}
+}
+
+// troubled are the objects with a condition that is not fine.
+func troubled(objects []snapshot.Object) map[snapshot.Key]bool {
+	all := map[snapshot.Key]bool{}
+	for _, object := range objects {
+		for c := range control.Conditions(status.Of(object)) {
+			if !c.Fine() {
+				all[snapshot.KeyOf(object)] = true
+			}
+		}
+	}
+	return all
 }
 
 // printTables prints the table of the resource, or all of them.
