@@ -138,6 +138,10 @@ func (x *exchange) serveOne() fate {
 
 // handle finds the rule and does what it says.
 func (x *exchange) handle() {
+	if x.memory() == MemoryFull {
+		x.fail(memoryFull)
+		return
+	}
 	x.identify()
 	if x.endsHere() {
 		return

@@ -68,6 +68,7 @@ var (
 	requestTimeout = failure{504, "request_timeout"} // the rule's, whoever was slow
 	tunnelReset    = failure{502, "tunnel_reset"}    // a side of a tunnel was cut
 	shutdown       = failure{503, "shutdown"}        // the drain has come to its limit
+	memoryFull     = failure{503, "memory_full"}
 )
 
 // connectFailure names why no connection to a backend could be made.

@@ -79,7 +79,7 @@ func (x *exchange) grow() {
 func (x *exchange) startRequest(n int) {
 	x.r += n
 	x.req.Scheme = "http"
-	x.closing = x.req.Close || x.from.draining
+	x.closing = x.req.Close || x.from.draining || x.memory() != MemoryPlenty
 	x.reqBody.start(x.from.conn, x.req.BodyLength, false, x.in[x.r:x.w])
 	x.r = x.w // the body owns what follows the head
 	x.log.Method, x.log.Scheme, x.log.Host, x.log.Path = x.req.Method, x.req.Scheme, x.req.Authority, x.req.Path

@@ -20,12 +20,14 @@ import (
 // Name is what Sluice calls itself in Via fields.
 const Name = "sluice"
 
-// Shared is what the workers of a process have in common. Only State changes
-// after the first worker has started.
+// Shared is what the workers of a process have in common. Only State and
+// Memory change after the first worker has started.
 type Shared struct {
 	// State is the configuration in force; a connection looks at it anew for
 	// each request.
-	State     atomic.Pointer[State]
+	State atomic.Pointer[State]
+	// Memory holds a Memory.
+	Memory    atomic.Int32
 	Limits    Limits
 	AccessLog *observe.AccessLog
 	Metrics   *observe.Metrics

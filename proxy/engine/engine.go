@@ -39,7 +39,9 @@ type Options struct {
 	Metrics *observe.Metrics
 	// Trusted are the addresses of proxies whose X-Forwarded fields are believed.
 	Trusted []netip.Prefix
-	Log     *slog.Logger
+	// Memory is looked at four times a second; nil asks the Go runtime.
+	Memory Memory
+	Log    *slog.Logger
 }
 
 // withDefaults fills what o leaves open.
@@ -59,6 +61,9 @@ func (o Options) withDefaults() *Options {
 	if o.Limits == nil {
 		o.Limits = &proxy.DefaultLimits
 	}
+	if o.Memory == nil {
+		o.Memory = goMemory()
+	}
 	return &o
 }
 
@@ -68,6 +73,7 @@ type Engine struct {
 	shared  proxy.Shared
 	workers []*proxy.Worker
 	running sync.WaitGroup
+	end     func() // of what runs beside the workers; more than once is once
 
 	mu        sync.Mutex
 	listeners map[string]*listener
@@ -110,6 +116,9 @@ func New(options Options) (*Engine, error) {
 			}
 		})
 	}
+	ctx, end := context.WithCancel(context.Background())
+	e.end = end
+	e.watchMemory(ctx, o.Memory)
 	return e, nil
 }
 
@@ -205,6 +214,7 @@ func (e *Engine) Shutdown(ctx context.Context, minimum, limit time.Duration) {
 	for _, w := range e.workers {
 		w.Loop.Stop()
 	}
+	e.end()
 	e.running.Wait()
 	e.backends.Close()
 }
