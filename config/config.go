@@ -77,6 +77,19 @@ type Listener struct {
 	Hostname string
 }
 
+// Binds are the addresses and ports that the listener listens on; [::] stands
+// for all addresses of the host.
+func (l *Listener) Binds() []netip.AddrPort {
+	if len(l.Addresses) == 0 {
+		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), l.Port)}
+	}
+	all := make([]netip.AddrPort, len(l.Addresses))
+	for i, a := range l.Addresses {
+		all[i] = netip.AddrPortFrom(a.Unmap(), l.Port)
+	}
+	return all
+}
+
 // Route is the rules of one route object and where they are attached.
 type Route struct {
 	// Name is kind/namespace/name, the kind in lower case: "httproute/default/shop".

@@ -261,12 +261,7 @@ func (e *Explanation) chooseAddress(c *config.Delta, m *message.Request, r Reque
 func sockets(c *config.Delta) []netip.AddrPort {
 	var all []netip.AddrPort
 	for _, l := range c.Listeners {
-		if len(l.Addresses) == 0 {
-			all = append(all, netip.AddrPortFrom(netip.IPv6Unspecified(), l.Port))
-		}
-		for _, a := range l.Addresses {
-			all = append(all, netip.AddrPortFrom(a.Unmap(), l.Port))
-		}
+		all = append(all, l.Binds()...)
 	}
 	slices.SortFunc(all, netip.AddrPort.Compare)
 	return slices.Compact(all)

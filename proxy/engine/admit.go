@@ -23,18 +23,6 @@ type listener struct {
 	refused error
 }
 
-// binds are the addresses that a listener wants.
-func binds(l *config.Listener) []netip.AddrPort {
-	if len(l.Addresses) == 0 {
-		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), l.Port)}
-	}
-	all := make([]netip.AddrPort, len(l.Addresses))
-	for i, a := range l.Addresses {
-		all[i] = netip.AddrPortFrom(a.Unmap(), l.Port)
-	}
-	return all
-}
-
 // placeOf is one place for all the ways to write an address.
 func placeOf(bind netip.AddrPort, hostname string) place {
 	addr := bind.Addr().WithZone("")
@@ -126,7 +114,7 @@ func sortServedFirst(listeners []*listener, served map[string]bool) {
 // take gives a listener its places and its share of sockets, or says who has them.
 func (e *Engine) take(l *config.Listener) error {
 	var errs []error
-	for _, bind := range binds(l) {
+	for _, bind := range l.Binds() {
 		if other, taken := e.places[placeOf(bind, l.Hostname)]; taken && other != l.Name {
 			errs = append(errs, fmt.Errorf("listener %q serves hostname %q on %s already; give one of them another hostname, address or port", other, l.Hostname, bind))
 		}
@@ -134,7 +122,7 @@ func (e *Engine) take(l *config.Listener) error {
 	if errs != nil {
 		return errors.Join(errs...)
 	}
-	for _, bind := range binds(l) {
+	for _, bind := range l.Binds() {
 		e.places[placeOf(bind, l.Hostname)] = l.Name
 		e.socket(bind).listeners[l.Name] = true
 	}
@@ -146,7 +134,7 @@ func (e *Engine) giveUp(l *listener) {
 	if l.refused != nil {
 		return
 	}
-	for _, bind := range binds(l.config) {
+	for _, bind := range l.config.Binds() {
 		delete(e.places, placeOf(bind, l.config.Hostname))
 		delete(e.socket(bind).listeners, l.config.Name)
 	}

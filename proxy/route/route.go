@@ -92,14 +92,11 @@ func canonical(bind netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(addr.WithZone(""), bind.Port())
 }
 
-// binds returns the addresses that a listener is bound to.
+// binds returns the addresses that a listener is bound to, in their one form.
 func binds(l *config.Listener) []netip.AddrPort {
-	if len(l.Addresses) == 0 {
-		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), l.Port)}
+	all := l.Binds()
+	for i := range all {
+		all[i] = canonical(all[i])
 	}
-	addrs := make([]netip.AddrPort, len(l.Addresses))
-	for i, addr := range l.Addresses {
-		addrs[i] = canonical(netip.AddrPortFrom(addr, l.Port))
-	}
-	return addrs
+	return all
 }
