@@ -133,8 +133,8 @@ func (e *Engine) Apply(d *config.Delta) config.Report {
 	if e.closed {
 		return e.report
 	}
-	gains := gaining(d)
-	e.backends.Apply(gains)
+	gaining, rest := inTwoSteps(d)
+	e.backends.Apply(gaining)
 	e.dropMetrics(d)
 	table, err := e.Table().Apply(e.admit(d), e.action)
 	if err != nil {
@@ -143,10 +143,10 @@ func (e *Engine) Apply(d *config.Delta) config.Report {
 	}
 	e.leave()
 	e.shared.State.Store(&proxy.State{Version: d.Version, Table: table})
-	if len(gains.Backends) < len(d.Backends) {
+	if len(rest.Backends) > 0 {
 		e.onEach(func(*proxy.Worker) {}) // requests that found their rule have found their endpoint now
 	}
-	e.backends.Apply(d)
+	e.backends.Apply(rest)
 	e.listen()
 	if d.Version != e.report.Version {
 		e.shared.Metrics.ConfigApplied(d.Version, time.Now())
@@ -158,17 +158,22 @@ func (e *Engine) Apply(d *config.Delta) config.Report {
 	return e.report
 }
 
-// gaining is the backends of a delta that have endpoints. They are put in force
-// before the routes that may lead to them, and the rest of the delta after the
-// routes that have left.
-func gaining(d *config.Delta) *config.Delta {
-	first := &config.Delta{}
+// inTwoSteps parts the backends of a delta. Those that have endpoints are put in
+// force before the routes that may lead to them, the rest after the routes that
+// have left it.
+func inTwoSteps(d *config.Delta) (gaining, rest *config.Delta) {
+	gaining, rest = &config.Delta{}, &config.Delta{Reset: d.Reset, Removed: d.Removed}
 	for _, b := range d.Backends {
 		if len(b.Endpoints) > 0 {
-			first.Backends = append(first.Backends, b)
+			gaining.Backends = append(gaining.Backends, b)
+		} else {
+			rest.Backends = append(rest.Backends, b)
 		}
 	}
-	return first
+	if d.Reset { // removes what it does not name, so it names all
+		rest.Backends = d.Backends
+	}
+	return gaining, rest
 }
 
 // Version is that of the configuration in force, 0 before the first.
