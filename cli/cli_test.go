@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sluicegateway/sluice/cli"
+	"github.com/sluicegateway/sluice/examples/trial"
 )
 
 // patience bounds every wait of a script.
@@ -44,7 +43,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata",
-		Setup: setFreePorts,
+		Setup: setFreePorts(t),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"expand":     expand,
 			"exits":      exits,
@@ -57,28 +56,14 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-func setFreePorts(env *testscript.Env) error {
-	for _, name := range []string{"PORT", "PORT2", "BACKEND", "BACKEND2", "ADMIN_PORT"} {
-		l, err := listenLow()
-		if err != nil {
-			return err
+func setFreePorts(t *testing.T) func(*testscript.Env) error {
+	return func(env *testscript.Env) error {
+		for _, name := range []string{"PORT", "PORT2", "BACKEND", "BACKEND2", "ADMIN_PORT"} {
+			env.Setenv(name, strconv.Itoa(trial.FreePort(t)))
 		}
-		defer l.Close() // after all are chosen, so that they differ
-		env.Setenv(name, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+		env.Setenv("SLUICE_ADMIN", "127.0.0.1:"+env.Getenv("ADMIN_PORT"))
+		return nil
 	}
-	env.Setenv("SLUICE_ADMIN", "127.0.0.1:"+env.Getenv("ADMIN_PORT"))
-	return nil
-}
-
-// listenLow listens on a port below those that the system gives to clients, one
-// of which could take it before the script does.
-func listenLow() (l net.Listener, err error) {
-	for range 1000 {
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000))); err == nil {
-			return l, nil
-		}
-	}
-	return nil, err
 }
 
 func expand(ts *testscript.TestScript, neg bool, files []string) {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluicegateway/sluice/examples/trial"
 )
 
 // How long a gateway accepts connections after SIGTERM, and when it cuts what
@@ -38,7 +40,7 @@ func startGateway(t *testing.T, engine string, s *site) *gateway {
 	logs := t.TempDir()
 	g := &gateway{
 		t:          t,
-		admin:      fmt.Sprintf("127.0.0.1:%d", freePort(t)),
+		admin:      fmt.Sprintf("127.0.0.1:%d", trial.FreePort(t)),
 		address:    fmt.Sprintf("127.0.0.1:%d", s.Port),
 		visited:    fmt.Sprintf("127.0.0.1:%d", s.VisitedPort),
 		programLog: filepath.Join(logs, "program"),

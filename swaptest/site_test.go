@@ -3,13 +3,13 @@ package swaptest
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"text/template"
+
+	"github.com/sluicegateway/sluice/examples/trial"
 )
 
 // files are the templates in testdata, which a site fills in.
@@ -54,8 +54,8 @@ func newSite(t *testing.T) *site {
 	s := &site{
 		t:             t,
 		dir:           t.TempDir(),
-		Port:          freePort(t),
-		VisitedPort:   freePort(t),
+		Port:          trial.FreePort(t),
+		VisitedPort:   trial.FreePort(t),
 		ListenerNames: []string{"blue", "green"},
 		ListenerName:  "blue",
 		WeightA:       1,
@@ -126,19 +126,4 @@ func (s *site) mount() {
 	if before != "" {
 		s.check(os.RemoveAll(s.path("mount", before)))
 	}
-}
-
-// freePort is a port that nobody listens on, below those that systems give to
-// clients: a client's could stand in the way of a listener that comes back.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 1000 {
-		port := 20_000 + rand.IntN(10_000)
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
 }

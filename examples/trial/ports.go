@@ -23,7 +23,7 @@ func (tr *Trial) Address(written int) string {
 func (tr *Trial) free(text string) string {
 	return port.ReplaceAllStringFunc(text, func(written string) string {
 		if _, ok := tr.toFree[written]; !ok {
-			free := strconv.Itoa(freePort(tr.t))
+			free := strconv.Itoa(FreePort(tr.t))
 			tr.toFree[written], tr.toWritten[free] = free, written
 		}
 		return tr.toFree[written]
@@ -65,8 +65,8 @@ func listen(port int) (net.Listener, error) {
 	return net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 }
 
-// freePort is the next port of the process's block that nobody listens on.
-func freePort(t testing.TB) int {
+// FreePort is the next port of the process's block that nobody listens on.
+func FreePort(t testing.TB) int {
 	t.Helper()
 	claim, err := block()
 	if err != nil {
