@@ -24,28 +24,32 @@ const module = "github.com/sluicegateway/sluice"
 // belongs to the room with the longest path.
 var imports = map[string][]string{
 	"api": {}, "config": {}, "observe": {}, "proxy/message": {}, "proxy/loop": {},
-	"control":            {"api", "config", "control"},
-	"control/snapshot":   {"api"},
-	"control/diagnostic": {"control/snapshot"},
-	"control/source":     {"api", "control/diagnostic", "control/snapshot"},
-	"control/status":     {"api", "control/snapshot"},
-	"control/attach":     {"control/diagnostic", "control/snapshot", "control/status"},
-	"control/translate":  {"api", "config", "control/attach", "control/diagnostic", "control/snapshot", "control/status"},
-	"proxy":              {"config", "observe", "proxy"},
-	"proxy/http1":        {"proxy/message"},
-	"proxy/route":        {"config", "proxy/message"},
-	"proxy/filter":       {"config", "proxy/message", "proxy/route"},
-	"proxy/upstream":     {"config", "proxy/http1", "proxy/loop", "proxy/message"},
-	"admin":              {"control", "observe"},
-	"cli":                {"admin", "api", "config", "control", "observe", "proxy"},
-	"cmd/sluice":         {"cli"},
-	"featuretest":        {"cli", "control", "proxy"},
-	"examples":           {"cli"},
-	"swaptest":           {"cli", "examples"},
+	"control":             {"api", "config", "control"},
+	"control/snapshot":    {"api"},
+	"control/diagnostic":  {"control/snapshot"},
+	"control/source":      {"api", "control/diagnostic", "control/snapshot"},
+	"control/source/kube": {"api", "control/diagnostic", "control/provision", "control/snapshot", "control/status"},
+	"control/provision":   {"api", "control/snapshot"},
+	"control/status":      {"api", "control/snapshot"},
+	"control/attach":      {"control/diagnostic", "control/snapshot", "control/status"},
+	"control/translate":   {"api", "config", "control/attach", "control/diagnostic", "control/provision", "control/snapshot", "control/status"},
+	"proxy":               {"config", "observe", "proxy"},
+	"proxy/http1":         {"proxy/message"},
+	"proxy/route":         {"config", "proxy/message"},
+	"proxy/filter":        {"config", "proxy/message", "proxy/route"},
+	"proxy/upstream":      {"config", "proxy/http1", "proxy/loop", "proxy/message"},
+	"admin":               {"control", "observe"},
+	"cli":                 {"admin", "api", "config", "control", "observe", "proxy"},
+	"cmd/sluice":          {"cli"},
+	"featuretest":         {"cli", "control", "proxy"},
+	"examples":            {"cli"},
+	"swaptest":            {"cli", "examples"},
+	"deploy/image":        {},
+	"test/cluster":        {"deploy/image"},
 }
 
 // pure rooms are handed what they need of clocks, goroutines and locks.
-var pure = []string{"proxy/http1", "proxy/route", "proxy/filter", "control/translate", "control/attach"}
+var pure = []string{"proxy/http1", "proxy/route", "proxy/filter", "control/translate", "control/attach", "control/provision"}
 
 // impure is what the pure rooms leave alone, beside go statements.
 var impure = []string{"time.Now", "time.Sleep", "time.After", "time.NewTimer", "sync.Mutex", "sync.RWMutex"}

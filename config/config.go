@@ -8,6 +8,7 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -59,8 +60,13 @@ type Report struct {
 // Protocol is what a listener speaks, in the words of the Gateway API.
 type Protocol string
 
-// ProtocolHTTP is HTTP/1.1 in clear text.
-const ProtocolHTTP Protocol = "HTTP"
+// The protocols of listeners.
+const (
+	// ProtocolHTTP is HTTP/1.1 in clear text.
+	ProtocolHTTP Protocol = "HTTP"
+	// ProtocolHTTPS is HTTP/1.1 in TLS that ends here.
+	ProtocolHTTPS Protocol = "HTTPS"
+)
 
 // Listener accepts connections and hands requests to the routes attached to it.
 // Listeners of the same address and port share their socket; a request then
@@ -70,22 +76,40 @@ type Listener struct {
 	Name string
 	// Addresses to bind. None means all addresses of the host.
 	Addresses []netip.Addr
-	Port      uint16
-	Protocol  Protocol
+	// Port is the one that clients connect to.
+	Port uint16
+	// BindPort is the port to listen on where something in front leads Port
+	// there; zero means Port itself.
+	BindPort uint16
+	Protocol Protocol
 	// Hostname is empty (any), a name, or a wildcard such as "*.shop.example".
 	// It is lower case.
 	Hostname string
+	// Certificates are what an HTTPS listener shows, one for each type of key
+	// that clients may ask for, in the order of the Gateway.
+	Certificates []Certificate
+}
+
+// Certificate is a chain and its private key, both in PEM.
+type Certificate struct {
+	// Name says where it is from: "secret/default/shop-tls".
+	Name string
+	// Chain begins with the leaf.
+	Chain []byte
+	// Key is secret: it is part of no print and no JSON.
+	Key []byte `json:"-"`
 }
 
 // Binds are the addresses and ports that the listener listens on; [::] stands
 // for all addresses of the host.
 func (l *Listener) Binds() []netip.AddrPort {
+	port := cmp.Or(l.BindPort, l.Port)
 	if len(l.Addresses) == 0 {
-		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), l.Port)}
+		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), port)}
 	}
 	all := make([]netip.AddrPort, len(l.Addresses))
 	for i, a := range l.Addresses {
-		all[i] = netip.AddrPortFrom(a.Unmap(), l.Port)
+		all[i] = netip.AddrPortFrom(a.Unmap(), port)
 	}
 	return all
 }
@@ -285,6 +309,11 @@ type Backend struct {
 	Name      string
 	Protocol  AppProtocol
 	Endpoints []Endpoint
+	// Restricted says that who wrote the endpoints must not reach what only the
+	// data plane can: endpoints that are, or resolve to, loopback, link-local,
+	// unspecified or multicast addresses, the data plane's own addresses, or
+	// Unix sockets are not used.
+	Restricted bool
 }
 
 // Endpoint is one address of a backend: exactly one of Address, Host and Unix is set.

@@ -1,8 +1,13 @@
 package snapshot
 
 import (
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/api/v1alpha1"
 )
 
 // A bucket is the objects that share a property which others look them up by.
@@ -24,6 +29,19 @@ func PoliciesOn(namespace, service string) Key {
 	return Key{Kind: "BackendTLSPolicies on", Namespace: namespace, Name: service}
 }
 
+// Replicas names the bucket of the Pods and the Leases of Sluice's replicas.
+func Replicas() Key { return Key{Kind: "replicas"} }
+
+// ServicesFor names the bucket of the Services that Sluice made for a Gateway.
+func ServicesFor(namespace, gateway string) Key {
+	return Key{Kind: "Services for Gateway", Namespace: namespace, Name: gateway}
+}
+
+// ListenerSetsOf names the bucket of the ListenerSets whose parent is a Gateway.
+func ListenerSetsOf(namespace, gateway string) Key {
+	return Key{Kind: "ListenerSets of Gateway", Namespace: namespace, Name: gateway}
+}
+
 // Buckets are the names of the buckets that hold the object; object may be nil.
 func Buckets(object Object) []Key {
 	switch o := object.(type) {
@@ -41,6 +59,19 @@ func Buckets(object Object) []Key {
 			}
 		}
 		return buckets
+	case *corev1.Pod, *coordinationv1.Lease:
+		return []Key{Replicas()}
+	case *corev1.Service:
+		owner := metav1.GetControllerOf(o)
+		if owner != nil && owner.Kind == string(KindGateway) && o.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBySluice {
+			return []Key{ServicesFor(o.Namespace, owner.Name)}
+		}
+	case *gatewayv1.ListenerSet:
+		namespace := o.Namespace
+		if o.Spec.ParentRef.Namespace != nil {
+			namespace = string(*o.Spec.ParentRef.Namespace)
+		}
+		return []Key{ListenerSetsOf(namespace, string(o.Spec.ParentRef.Name))}
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package snapshot
 
 import (
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayx "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
@@ -31,6 +33,16 @@ const (
 	KindConfigMap             Kind = "ConfigMap"
 	KindEndpointSlice         Kind = "EndpointSlice"
 	KindBackend               Kind = "Backend"
+	KindGatewayParameters     Kind = "GatewayParameters"
+
+	// Of these a Snapshot holds only what concerns Sluice's own replicas: their
+	// Pods and the Leases in which they say what they serve.
+	KindPod   Kind = "Pod"
+	KindLease Kind = "Lease"
+
+	// KindCustomResourceDefinition stands for the metadata of a definition, not
+	// its schema. It is the only kind that a Snapshot holds as metadata.
+	KindCustomResourceDefinition Kind = "CustomResourceDefinition"
 )
 
 // KindOf is the kind of a typed object, which may be a nil pointer. It is empty
@@ -75,6 +87,14 @@ func KindOf(object Object) Kind {
 		return KindEndpointSlice
 	case *v1alpha1.Backend:
 		return KindBackend
+	case *v1alpha1.GatewayParameters:
+		return KindGatewayParameters
+	case *corev1.Pod:
+		return KindPod
+	case *coordinationv1.Lease:
+		return KindLease
+	case *metav1.PartialObjectMetadata:
+		return KindCustomResourceDefinition
 	}
 	return ""
 }
