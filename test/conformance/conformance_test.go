@@ -40,23 +40,25 @@ func TestConformance(t *testing.T) {
 
 // report is what became of the tests of the suite.
 type report struct {
+	suite    string
 	outcomes map[string]outcome
 	output   string
 }
 
-var (
-	outcomeLine = regexp.MustCompile(`(?m)^    --- (PASS|FAIL|SKIP): TestSuite/([^/ ]+) \(`)
-	firstLine   = regexp.MustCompile(`(?m)^=== RUN   TestSuite/([^/\n]+)$`)
-)
-
 func runSuite(t *testing.T, engine string) report {
+	return runProgram(t, "TestSuite", "-engine="+engine)
+}
+
+// runProgram runs one test of this program, which is a suite, in a process of its own.
+func runProgram(t *testing.T, suite string, args ...string) report {
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), program, "-test.v", "-test.run=^TestSuite$", "-engine="+engine)
-	output, err := command.CombinedOutput()
-	r := report{outcomes: map[string]outcome{}, output: string(output)}
+	args = append(args, "-test.v", "-test.run=^"+suite+"$")
+	output, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
+	r := report{suite: suite, outcomes: map[string]outcome{}, output: string(output)}
+	outcomeLine := regexp.MustCompile(`(?m)^    --- (PASS|FAIL|SKIP): ` + suite + `/([^/ ]+) \(`)
 	for _, match := range outcomeLine.FindAllStringSubmatch(r.output, -1) {
 		r.outcomes[match[2]] = outcome(match[1])
 	}
@@ -68,6 +70,7 @@ func runSuite(t *testing.T, engine string) report {
 
 // of is what one test printed.
 func (r report) of(test string) string {
+	firstLine := regexp.MustCompile(`(?m)^=== RUN   ` + r.suite + `/([^/\n]+)$`)
 	starts := firstLine.FindAllStringSubmatchIndex(r.output, -1)
 	for i, start := range starts {
 		if r.output[start[2]:start[3]] != test {

@@ -1,0 +1,136 @@
+package conformance
+
+import (
+	"cmp"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	"sigs.k8s.io/gateway-api/conformance"
+	confv1 "sigs.k8s.io/gateway-api/conformance/apis/v1"
+	"sigs.k8s.io/gateway-api/conformance/tests"
+	"sigs.k8s.io/gateway-api/conformance/utils/suite"
+	"sigs.k8s.io/gateway-api/pkg/features"
+	"sigs.k8s.io/yaml"
+)
+
+var (
+	inCluster  = flag.Bool("in-cluster", false, "run the suite in this process, in the cluster of KUBECONFIG")
+	reportFile = flag.String("report", "conformance-report.yaml", "where the report of the run in a cluster goes")
+)
+
+// profile is what Sluice is held to in a cluster.
+var profile = suite.GatewayHTTPConformanceProfile
+
+// later are the profile's extended features that this version does not serve.
+// docs/conformance.md shows them too.
+var later = []features.FeatureName{
+	features.SupportBackendTLSPolicy,
+	features.SupportBackendTLSPolicySANValidation,
+	features.SupportGatewayBackendClientCertificate,
+	features.SupportGatewayFrontendClientCertificateValidation,
+	features.SupportGatewayFrontendClientCertificateValidationInsecureFallback,
+	features.SupportGatewayHTTPSListenerDetectMisdirectedRequests,
+	features.SupportHTTPRouteBackendProtocolH2C,
+}
+
+// served are the features that Sluice is tested for, whatever its GatewayClass says.
+func served() sets.Set[features.FeatureName] {
+	return profile.CoreFeatures.Union(profile.ExtendedFeatures).Difference(sets.New(later...))
+}
+
+// TestKubernetes runs the official suite, as it is, in the cluster of KUBECONFIG,
+// where Sluice is installed and serves the GatewayClass sluice. Each test that is
+// about the features served passes; no other is run.
+//
+// The suite's own flags are those of the test binary: -usable-address and
+// -unusable-address for GatewayStaticAddresses, -run-test for one test alone.
+func TestKubernetes(t *testing.T) {
+	if os.Getenv("KUBECONFIG") == "" {
+		t.Skip("KUBECONFIG names no cluster")
+	}
+	file, err := filepath.Abs(*reportFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, runInCluster(t, file), wantInCluster())
+	checkReport(t, file)
+}
+
+// fixed are the flags that change what the suite demands. Nobody may set them.
+var fixed = regexp.MustCompile(`^-+(timeout-config-overrides|skip-tests|exempt-features|supported-features|all-features|skip-provisional-tests|allow-crds-mismatch)\b`)
+
+func runInCluster(t *testing.T, file string) report {
+	if i := slices.IndexFunc(os.Args, fixed.MatchString); i >= 0 {
+		t.Fatalf("%s would make it another suite", os.Args[i])
+	}
+	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(arg string) bool { return strings.HasPrefix(arg, "-test.") })
+	args = append(args, "-in-cluster", "-report="+file, "-test.timeout=40m")
+	return runProgram(t, "TestSuiteInCluster", args...)
+}
+
+func wantInCluster() map[string]outcome {
+	want := map[string]outcome{}
+	served := served()
+	for _, test := range tests.ConformanceTests {
+		want[test.ShortName] = skip
+		if served.HasAll(test.Features...) {
+			want[test.ShortName] = pass
+		}
+	}
+	return want
+}
+
+// TestSuiteInCluster is the suite itself.
+func TestSuiteInCluster(t *testing.T) {
+	if !*inCluster {
+		t.Skip("TestKubernetes runs it in a process of its own")
+	}
+	options := conformance.DefaultOptions(t)
+	options.GatewayClassName = "sluice"
+	options.ConformanceProfiles = []suite.ConformanceProfileName{profile.Name}
+	options.SupportedFeatures = sets.List(served())
+	options.ReportOutputPath = *reportFile
+	options.Implementation = confv1.Implementation{
+		Organization: "sluicegateway",
+		Project:      "sluice",
+		URL:          "https://github.com/sluicegateway/sluice",
+		Version:      cmp.Or(options.Implementation.Version, "unreleased"),
+		Contact:      []string{"https://github.com/sluicegateway/sluice/issues"},
+	}
+	conformance.RunConformanceWithOptions(t, options)
+}
+
+// checkReport holds that the report says success, and leaves out what is of later only.
+func checkReport(t *testing.T, file string) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report confv1.ConformanceReport
+	if err := yaml.Unmarshal(content, &report); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range report.ProfileReports {
+		if p.Core.Result != confv1.Success || p.Extended == nil || p.Extended.Result != confv1.Success {
+			t.Errorf("profile %s: core and extended should both be %s:\n%s", p.Name, confv1.Success, content)
+			continue
+		}
+		if len(p.Core.SkippedTests)+len(p.Extended.SkippedTests) > 0 {
+			t.Errorf("profile %s skips %q %q", p.Name, p.Core.SkippedTests, p.Extended.SkippedTests)
+		}
+		for _, f := range p.Extended.UnsupportedFeatures {
+			if !slices.Contains(later, features.FeatureName(f)) {
+				t.Errorf("profile %s does not support %s", p.Name, f)
+			}
+		}
+	}
+	if len(report.ProfileReports) != 1 {
+		t.Errorf("%d profiles are reported, want 1", len(report.ProfileReports))
+	}
+}
