@@ -1,0 +1,93 @@
+package kubernetes
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	gatewayclient "sigs.k8s.io/gateway-api/pkg/client/clientset/versioned"
+)
+
+// system is where Sluice is installed.
+const system = "sluice-system"
+
+// cluster is the one of KUBECONFIG.
+type cluster struct {
+	*testing.T
+	config  *rest.Config
+	core    kubernetes.Interface
+	gateway gatewayclient.Interface
+	dynamic dynamic.Interface
+	// namespace is the test's own.
+	namespace string
+}
+
+// newCluster skips the test where there is no cluster.
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	if os.Getenv("KUBECONFIG") == "" {
+		t.Skip("KUBECONFIG names no cluster; ./run brings one up")
+	}
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := as(t, config)
+	c.makeNamespace()
+	return c
+}
+
+// as is the cluster as the user of the configuration sees it.
+func as(t *testing.T, config *rest.Config) *cluster {
+	t.Helper()
+	config.QPS = -1
+	return &cluster{
+		T: t, config: config,
+		core:    must(kubernetes.NewForConfig(config))(t),
+		gateway: must(gatewayclient.NewForConfig(config))(t),
+		dynamic: must(dynamic.NewForConfig(config))(t),
+	}
+}
+
+// must returns the value, or ends the test.
+func must[T any](value T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
+
+// makeNamespace gives the test a namespace of its own, and takes it away at its end.
+func (c *cluster) makeNamespace() {
+	c.Helper()
+	namespaces := c.core.CoreV1().Namespaces()
+	prefix := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(c.Name()))
+	made := must(namespaces.Create(c.Context(), &corev1.Namespace{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: prefix[:min(len(prefix), 40)] + "-"},
+	}, metav1.CreateOptions{}))(c)
+	c.namespace = made.Name
+	c.Cleanup(func() { _ = namespaces.Delete(context.Background(), made.Name, metav1.DeleteOptions{}) })
+}
+
+// eventually waits until check returns nil, and ends the test if it never does.
+func (c *cluster) eventually(what string, limit time.Duration, check func() error) {
+	c.Helper()
+	var err error
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if err = check(); err == nil {
+			return
+		}
+	}
+	c.Fatalf("%s: not within %v: %v", what, limit, err)
+}
