@@ -80,6 +80,14 @@ func (c *cluster) makeNamespace() {
 	c.Cleanup(func() { _ = namespaces.Delete(context.Background(), made.Name, metav1.DeleteOptions{}) })
 }
 
+// contextOf is the test's context while it runs, and one without end in its cleanup.
+func contextOf(c *cluster) context.Context {
+	if ctx := c.Context(); ctx.Err() == nil {
+		return ctx
+	}
+	return context.Background()
+}
+
 // eventually waits until check returns nil, and ends the test if it never does.
 func (c *cluster) eventually(what string, limit time.Duration, check func() error) {
 	c.Helper()

@@ -88,7 +88,7 @@ func (c *cluster) makeEcho(name string, replicas int32) {
 
 // rolledOut is nil once all Pods of the Deployment are of its newest template, and ready.
 func (c *cluster) rolledOut(namespace, name string) error {
-	d, err := c.core.AppsV1().Deployments(namespace).Get(c.Context(), name, metav1.GetOptions{})
+	d, err := c.core.AppsV1().Deployments(namespace).Get(contextOf(c), name, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
