@@ -29,6 +29,8 @@ type Options struct {
 	AllowExternalName bool
 	// HostAddresses are what a Gateway without spec.addresses reports.
 	HostAddresses []netip.Addr
+	// Version is that of the configuration in force before the first update.
+	Version uint64
 }
 
 // Translator keeps the translation of a snapshot and follows its changes. It is

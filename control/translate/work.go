@@ -123,7 +123,7 @@ func (t *Translator) composeDelta() {
 		}
 	}
 	if !delta.Empty() {
-		delta.Version++
+		delta.Version = max(before.version, t.options.Version) + 1
 	}
 	t.view.version = delta.Version
 	t.served.expect(delta)
