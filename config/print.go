@@ -1,7 +1,10 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +30,7 @@ func (d *Delta) String() string {
 	return p.String()
 }
 
-// String prints the listener on one line.
+// String prints the listener and its certificates, without their keys.
 func (l *Listener) String() string { return printed(func(p *printer) { p.listener(l) }) }
 
 // String prints the route, its attachments and its rules.
@@ -129,7 +132,28 @@ func (p *printer) listener(l *Listener) {
 	for _, a := range l.Addresses {
 		addresses = append(addresses, a.String())
 	}
-	p.line("listener", l.Name, number("port", l.Port), word("protocol", string(l.Protocol)), word("hostname", l.Hostname), list("addresses", addresses))
+	p.line("listener", l.Name, number("port", l.Port), number("bindPort", l.BindPort), word("protocol", string(l.Protocol)), word("hostname", l.Hostname), list("addresses", addresses))
+	p.within(func() {
+		for i := range l.Certificates {
+			p.certificate(&l.Certificates[i])
+		}
+	})
+}
+
+// certificate prints where it is from and which one it is, by the names and the
+// SHA-256 fingerprint of its leaf. The key is not printed.
+func (p *printer) certificate(c *Certificate) {
+	leaf, err := c.leaf()
+	if err != nil {
+		p.line("certificate", c.Name, "invalid")
+		return
+	}
+	names := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	sum := sha256.Sum256(leaf.Raw)
+	p.line("certificate", c.Name, list("names", names), word("sha256", hex.EncodeToString(sum[:])))
 }
 
 func (p *printer) route(r *Route) {
@@ -216,7 +240,7 @@ func (p *printer) backendRef(b *BackendRef) {
 }
 
 func (p *printer) backend(b *Backend) {
-	p.line("backend", b.Name, string(b.Protocol))
+	p.line("backend", b.Name, string(b.Protocol), flag("restricted", b.Restricted))
 	p.within(func() {
 		for i := range b.Endpoints {
 			p.endpoint(&b.Endpoints[i])

@@ -1,7 +1,13 @@
 package config_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +24,9 @@ func whole() *config.Delta {
 		Listeners: []*config.Listener{{
 			Name: "default/gw/http", Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")},
 			Port: 80, Protocol: config.ProtocolHTTP, Hostname: "*.shop.example",
+		}, {
+			Name: "default/gw/https", Port: 443, BindPort: 10443, Protocol: config.ProtocolHTTPS,
+			Certificates: []config.Certificate{{Name: "secret/default/shop-tls", Chain: chain, Key: key}},
 		}},
 		Routes: []*config.Route{{
 			Name:        "httproute/default/shop",
@@ -48,7 +57,7 @@ func whole() *config.Delta {
 			}},
 		}},
 		Backends: []*config.Backend{{
-			Name: "service/default/web:80", Protocol: config.AppWebSocket,
+			Name: "service/default/web:80", Protocol: config.AppWebSocket, Restricted: true,
 			Endpoints: []config.Endpoint{
 				{Address: netip.MustParseAddrPort("10.0.0.1:8080"), Ready: true, Serving: true},
 				{Address: netip.MustParseAddrPort("[::1]:8080"), Serving: true, Terminating: true},
@@ -61,6 +70,8 @@ func whole() *config.Delta {
 }
 
 const printed = `listener default/gw/http port=80 protocol=HTTP hostname=*.shop.example addresses=127.0.0.1,::1
+listener default/gw/https port=443 bindPort=10443 protocol=HTTPS
+  certificate secret/default/shop-tls names=shop.example,*.shop.example,192.0.2.1 sha256=SUM
 route httproute/default/shop created=1970-01-01T00:00:00Z
   at default/gw/http hostnames=*,a.shop.example
   rule 0 all
@@ -79,7 +90,7 @@ route httproute/default/shop created=1970-01-01T00:00:00Z
   rule 1
     match PathPrefix /
     fault 500 no such filter
-backend service/default/web:80 ws
+backend service/default/web:80 ws restricted
   10.0.0.1:8080 ready serving
   [::1]:8080 serving terminating
   api.example:80
@@ -88,8 +99,34 @@ removed route httproute/default/old
 `
 
 func TestPrint(t *testing.T) {
-	if diff := cmp.Diff(printed, whole().String()); diff != "" {
+	block, _ := pem.Decode(chain)
+	want := strings.ReplaceAll(printed, "SUM", fmt.Sprintf("%x", sha256.Sum256(block.Bytes)))
+	if diff := cmp.Diff(want, whole().String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What is secret is not printed, in no form that it may take.
+func TestPrintHasNoKey(t *testing.T) {
+	d := whole()
+	block, _ := pem.Decode(key)
+	text, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"print": d.String(), "json": string(text)} {
+		for _, secret := range []string{"PRIVATE KEY", base64.StdEncoding.EncodeToString(block.Bytes)[40:60], base64.StdEncoding.EncodeToString(key)[40:60]} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s has the key:\n%s", name, text)
+			}
+		}
+	}
+}
+
+func TestPrintOfAnInvalidCertificate(t *testing.T) {
+	l := config.Listener{Name: "a", Port: 1, Protocol: config.ProtocolHTTPS, Certificates: []config.Certificate{{Name: "secret/default/a", Chain: []byte("none")}}}
+	if got := l.String(); !strings.Contains(got, "\n  certificate secret/default/a invalid\n") {
+		t.Error(got)
 	}
 }
 

@@ -54,10 +54,31 @@ func (v *validator) listener(l *Listener) {
 	if l.Port == 0 {
 		v.fail("has no port")
 	}
-	if l.Protocol != ProtocolHTTP {
+	switch l.Protocol {
+	case ProtocolHTTP:
+		if len(l.Certificates) > 0 {
+			v.fail("has a certificate, although %s shows none", l.Protocol)
+		}
+	case ProtocolHTTPS:
+		if len(l.Certificates) == 0 {
+			v.fail("has no certificate")
+		}
+	default:
 		v.fail("protocol %q is not known", l.Protocol)
 	}
+	for i := range l.Certificates {
+		v.certificate(&l.Certificates[i])
+	}
 	v.hostname(l.Hostname)
+}
+
+func (v *validator) certificate(c *Certificate) {
+	if c.Name == "" {
+		v.fail("has a certificate without a name")
+	}
+	if _, err := c.Pair(); err != nil {
+		v.fail("certificate %q: %v", c.Name, err)
+	}
 }
 
 func (v *validator) hostname(hostname string) {

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 	"testing"
@@ -24,6 +25,13 @@ func TestValidateFinds(t *testing.T) {
 		{"has no name", func(d *config.Delta) { d.Backends[0].Name = "" }},
 		{"stands twice", func(d *config.Delta) { d.Listeners = append(d.Listeners, d.Listeners[0]) }},
 		{"has no port", func(d *config.Delta) { d.Listeners[0].Port = 0 }},
+		{"although HTTP shows none", func(d *config.Delta) { d.Listeners[0].Certificates = d.Listeners[1].Certificates }},
+		{"has no certificate", func(d *config.Delta) { d.Listeners[1].Certificates = nil }},
+		{"a certificate without a name", func(d *config.Delta) { d.Listeners[1].Certificates[0].Name = "" }},
+		{"failed to find any PEM data in certificate", func(d *config.Delta) { d.Listeners[1].Certificates[0].Chain = []byte("x") }},
+		{"failed to find any PEM data in key", func(d *config.Delta) { d.Listeners[1].Certificates[0].Key = []byte("x") }},
+		{"does not match", func(d *config.Delta) { _, d.Listeners[1].Certificates[0].Key = selfSigned("other.example") }},
+		{"larger than 1 MiB", func(d *config.Delta) { d.Listeners[1].Certificates[0].Chain = bytes.Repeat(chain, 1<<20/len(chain)+1) }},
 		{`protocol "TCP"`, func(d *config.Delta) { d.Listeners[0].Protocol = "TCP" }},
 		{"not in lower case", func(d *config.Delta) { d.Listeners[0].Hostname = "Shop.example" }},
 		{"wildcard elsewhere", func(d *config.Delta) { d.Routes[0].Attachments[0].Hostnames = []string{"a.*.example"} }},
