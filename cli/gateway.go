@@ -191,7 +191,7 @@ func (g *gateway) shutdown(ctx context.Context, minimum, limit time.Duration) {
 }
 
 // applied is called after each change of what is in force.
-func (g *gateway) applied(s *control.State) {
+func (g *gateway) applied(s *control.State, _ control.Changed) {
 	g.metrics.Findings(s.Findings())
 	g.first.Do(func() {
 		g.log.Info("ready", "admin", g.admin.Addr().String())

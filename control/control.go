@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,9 +51,18 @@ type Options struct {
 	// Locate adds to a diagnostic about an object where that object was
 	// written. It may be nil.
 	Locate func(diagnostic.Diagnostic) diagnostic.Diagnostic
-	// Applied is called after each change, with the state that is then in
-	// force. It may be nil.
-	Applied func(*State)
+	// Applied is called after each change, with the state that is then in force
+	// and what is new in it. It may be nil, and it must not call the Control.
+	Applied func(*State, Changed)
+	// Restored is a configuration of an earlier run, which is served until the
+	// source has spoken. It may be nil.
+	Restored *config.Delta
+}
+
+// Changed is what a step of the loop has changed: the objects whose status is a
+// new one, and the Gateways that need something else of the cluster.
+type Changed struct {
+	Statuses, Wanted []snapshot.Key
 }
 
 // retryDelay is how long after a listener could not be served it is tried again:
@@ -76,6 +86,9 @@ type Control struct {
 
 // New makes a Control that has seen no object.
 func New(options Options) *Control {
+	if options.Restored != nil {
+		options.Translate.Version = options.Restored.Version
+	}
 	c := &Control{options: options, translator: translate.New(options.Translate)}
 	c.state.Store(newState(options.Locate, options.Translate.ControllerName))
 	return c
@@ -87,7 +100,27 @@ func (c *Control) State() *State { return c.state.Load() }
 // Run follows the source until ctx ends or the source fails.
 func (c *Control) Run(ctx context.Context, source Source) error {
 	defer c.end()
+	if c.options.Restored != nil {
+		c.restore(c.options.Restored)
+	}
 	return source.Run(ctx, c.update)
+}
+
+// restore serves what an earlier run served. The first change of the source
+// replaces it as a whole.
+func (c *Control) restore(restored *config.Delta) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.State()
+	next := *before
+	next.restored = restored
+	c.behind = true
+	if next.Report = c.options.DataPlane.Apply(restored); next.Report.Version < restored.Version {
+		c.options.Log.Warn("the configuration of an earlier run cannot be served", "version", restored.Version)
+		return
+	}
+	c.options.Log.Info("serving the configuration of an earlier run until the objects are there", "version", restored.Version)
+	c.tell(&next, c.publish(before, &next, translate.Result{}))
 }
 
 func (c *Control) end() {
@@ -115,9 +148,9 @@ func (c *Control) update(u Update) {
 		next.Report = c.options.DataPlane.Apply(delta)
 		c.behind = next.Report.Version < delta.Version
 	}
-	c.publish(before, next, translated)
+	changed := c.publish(before, next, translated)
 	c.logConfiguration(delta, time.Since(start))
-	c.tell(next)
+	c.tell(next, changed)
 }
 
 // tryAgain has the data plane try the listeners that it could not serve.
@@ -130,28 +163,30 @@ func (c *Control) tryAgain() {
 	before := c.State()
 	next := *before
 	next.Report = c.options.DataPlane.Apply(&config.Delta{Version: before.Report.Version})
-	c.publish(before, &next, translate.Result{Statuses: map[snapshot.Key]status.Status{}})
-	c.tell(&next)
+	c.tell(&next, c.publish(before, &next, translate.Result{}))
 }
 
-// publish completes the next state by what the data plane reported.
-func (c *Control) publish(before, next *State, translated translate.Result) {
+// publish completes the next state by what the data plane reported, and says
+// what is new in it.
+func (c *Control) publish(before, next *State, translated translate.Result) Changed {
 	served := c.translator.Served(next.Report)
 	next.View = served.View
-	changed := translated.Statuses
-	maps.Copy(changed, served.Statuses)
-	next.stamp(changed, time.Now())
+	statuses := map[snapshot.Key]status.Status{}
+	maps.Copy(statuses, translated.Statuses)
+	maps.Copy(statuses, served.Statuses)
+	next.stamp(statuses, time.Now())
 	c.state.Store(next)
 
 	found := append(translated.Found, served.Found...)
 	c.logFindings(next, found)
-	c.logConditions(before, next, changed, found)
+	c.logConditions(before, next, statuses, found)
 	c.planRetry(next.Report)
+	return Changed{Statuses: slices.SortedFunc(maps.Keys(statuses), snapshot.Key.Compare)}
 }
 
-func (c *Control) tell(s *State) {
+func (c *Control) tell(s *State, changed Changed) {
 	if c.options.Applied != nil {
-		c.options.Applied(s)
+		c.options.Applied(s, changed)
 	}
 }
 

@@ -13,10 +13,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/sluicegateway/sluice/api/v1alpha1"
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control"
 	"github.com/sluicegateway/sluice/control/diagnostic"
@@ -154,7 +156,7 @@ func TestListenersThatFailAreTriedAgain(t *testing.T) {
 			Translate: translate.Options{ControllerName: controllerName},
 			DataPlane: p,
 			Log:       slog.New(slog.DiscardHandler),
-			Applied:   func(s *control.State) { state = s },
+			Applied:   func(s *control.State, _ control.Changed) { state = s },
 		})
 		err := c.Run(t.Context(), script{
 			say(control.Update{Changes: set(class(), gateway(80))}),
@@ -308,13 +310,20 @@ func TestListOfAll(t *testing.T) {
 		Data:       map[string][]byte{"tls.key": []byte("hush")},
 		StringData: map[string]string{"other": "hush"},
 	}
-	c, _ := run(t, &plane{}, script{say(control.Update{Changes: set(class(), gateway(80), secret)})})
+	cluster := set(
+		&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "sluice-system", Name: "sluice-1"}},
+		&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "sluice-system", Name: "sluice-1"}},
+		&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "gateways.gateway.networking.k8s.io"}},
+		&v1alpha1.GatewayParameters{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "small"}},
+	)
+	c, _ := run(t, &plane{}, script{say(control.Update{Changes: append(set(class(), gateway(80), secret), cluster...)})})
 	printed, err := json.Marshal(c.State().List())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
 		`{"apiVersion":"v1","kind":"List"`, `"apiVersion":"gateway.networking.k8s.io/v1"`, `"kind":"Secret"`, `"tls.key"`, `"note":"kept"`, `"type":"Programmed"`,
+		`"kind":"Pod"`, `"apiVersion":"coordination.k8s.io/v1"`, `"apiVersion":"apiextensions.k8s.io/v1"`, `"kind":"GatewayParameters"`,
 	} {
 		if !bytes.Contains(printed, []byte(want)) {
 			t.Errorf("no %s in %s", want, printed)
@@ -353,5 +362,76 @@ func TestFine(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s %s: fine is %v", c.conditionType, c.status, got)
 		}
+	}
+}
+
+// earlier is a configuration of an earlier run.
+func earlier(version uint64) *config.Delta {
+	return &config.Delta{Version: version, Reset: true, Listeners: []*config.Listener{
+		{Name: "default/old/http", Port: 80, Protocol: config.ProtocolHTTP},
+	}}
+}
+
+func TestAnEarlierConfigurationIsServedUntilTheSourceSpeaks(t *testing.T) {
+	p := &plane{}
+	var told []control.Changed
+	c := control.New(control.Options{
+		Translate: translate.Options{ControllerName: controllerName},
+		DataPlane: p,
+		Log:       slog.New(slog.DiscardHandler),
+		Restored:  earlier(7),
+		Applied:   func(_ *control.State, changed control.Changed) { told = append(told, changed) },
+	})
+	if c.State().Restored() || len(p.applied) != 0 {
+		t.Error("it is in force before Run")
+	}
+	err := c.Run(t.Context(), script{
+		func(func(control.Update)) {
+			if got := c.State(); !got.Restored() || got.Report.Version != 7 || got.Config().Listeners[0].Name != "default/old/http" {
+				t.Errorf("before the source speaks, version %d is in force: %v", got.Report.Version, got.Config())
+			}
+		},
+		say(control.Update{Changes: set(class(), gateway(80))}),
+		say(control.Update{Changes: set(gateway(81))}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.State(); got.Restored() || len(got.Config().Listeners) != 1 || got.Config().Listeners[0].Name != "default/gw/http" {
+		t.Errorf("after the source has spoken, this is in force:\n%v", got.Config())
+	}
+	var versions []uint64
+	for _, d := range p.applied {
+		versions = append(versions, d.Version)
+	}
+	if want := []uint64{7, 8, 9}; !slices.Equal(versions, want) || !p.applied[1].Reset || p.applied[2].Reset {
+		t.Errorf("versions %v, want %v; the second is the whole configuration", versions, want)
+	}
+	if len(told) != 3 || len(told[0].Statuses) != 0 || !slices.Contains(told[1].Statuses, snapshot.KeyOf(gateway(80))) {
+		t.Errorf("told of the changes %v", told)
+	}
+}
+
+func TestAnEarlierConfigurationThatIsNotTakenHurtsNothing(t *testing.T) {
+	p := &plane{refusing: map[uint64]bool{7: true}}
+	c := control.New(control.Options{
+		Translate: translate.Options{ControllerName: controllerName},
+		DataPlane: p,
+		Log:       slog.New(slog.DiscardHandler),
+		Restored:  earlier(7),
+	})
+	err := c.Run(t.Context(), script{
+		func(func(control.Update)) {
+			if got := c.State(); got.Restored() || got.Report.Version != 0 {
+				t.Errorf("version %d is in force", got.Report.Version)
+			}
+		},
+		say(control.Update{Changes: set(class(), gateway(80))}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := programmed(t, c.State()); got.Status != metav1.ConditionTrue {
+		t.Errorf("Programmed is %+v", got)
 	}
 }

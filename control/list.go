@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayx "sigs.k8s.io/gateway-api/apisx/v1alpha1"
@@ -98,13 +100,17 @@ func redact(secret *corev1.Secret) {
 // groupVersion is the version in which objects of this type are printed.
 func groupVersion(object snapshot.Object) schema.GroupVersion {
 	switch object.(type) {
-	case *corev1.Namespace, *corev1.Service, *corev1.Secret, *corev1.ConfigMap:
+	case *corev1.Namespace, *corev1.Service, *corev1.Secret, *corev1.ConfigMap, *corev1.Pod:
 		return corev1.SchemeGroupVersion
+	case *coordinationv1.Lease:
+		return coordinationv1.SchemeGroupVersion
+	case *metav1.PartialObjectMetadata: // see snapshot.KindCustomResourceDefinition
+		return schema.GroupVersion{Group: "apiextensions.k8s.io", Version: "v1"}
 	case *discoveryv1.EndpointSlice:
 		return discoveryv1.SchemeGroupVersion
 	case *gatewayx.XBackend, *gatewayx.XBackendTrafficPolicy, *gatewayx.XMesh:
 		return schema.GroupVersion(gatewayx.GroupVersion)
-	case *v1alpha1.Backend:
+	case *v1alpha1.Backend, *v1alpha1.GatewayParameters:
 		return v1alpha1.GroupVersion
 	}
 	return schema.GroupVersion(gatewayv1.GroupVersion)
@@ -117,7 +123,8 @@ func newObject(kind snapshot.Kind) snapshot.Object {
 		&gatewayv1.ReferenceGrant{}, &gatewayv1.BackendTLSPolicy{},
 		&gatewayx.XBackend{}, &gatewayx.XBackendTrafficPolicy{}, &gatewayx.XMesh{},
 		&corev1.Namespace{}, &corev1.Service{}, &corev1.Secret{}, &corev1.ConfigMap{},
-		&discoveryv1.EndpointSlice{}, &v1alpha1.Backend{},
+		&discoveryv1.EndpointSlice{}, &v1alpha1.Backend{}, &v1alpha1.GatewayParameters{},
+		&corev1.Pod{}, &coordinationv1.Lease{}, &metav1.PartialObjectMetadata{},
 	} {
 		if snapshot.KindOf(object) == kind {
 			return object

@@ -23,6 +23,7 @@ type State struct {
 	// Report is the data plane's answer to the last change of the configuration.
 	Report config.Report
 
+	restored   *config.Delta // nil once the source has spoken
 	controller gatewayv1.GatewayController
 	statuses   tree.Map[snapshot.Key, status.Status] // those of View, with time stamps
 	refused    []diagnostic.Diagnostic               // the source's
@@ -47,8 +48,21 @@ func (s *State) with(u Update) *State {
 	next := *s
 	next.Snapshot = s.Snapshot.With(u.Changes)
 	next.refused = u.Diagnostics
+	next.restored = nil
 	return &next
 }
+
+// Config is the whole configuration in force: that of the View, or one of an
+// earlier run as long as the source has not spoken.
+func (s *State) Config() *config.Delta {
+	if s.restored != nil {
+		return s.restored
+	}
+	return s.View.Config()
+}
+
+// Restored reports whether a configuration of an earlier run is in force.
+func (s *State) Restored() bool { return s.restored != nil }
 
 // stamp takes the changed statuses over, with the time of each condition's last turn.
 func (s *State) stamp(changed map[snapshot.Key]status.Status, now time.Time) {

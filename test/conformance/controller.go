@@ -87,7 +87,7 @@ func ipAddress(value string) gatewayv1.GatewaySpecAddress {
 	return gatewayv1.GatewaySpecAddress{Type: new(gatewayv1.IPAddressType), Value: value}
 }
 
-func (c *cluster) noteApplied(*control.State) {
+func (c *cluster) noteApplied(*control.State, control.Changed) {
 	select {
 	case c.applied <- struct{}{}:
 	default:
