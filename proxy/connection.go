@@ -10,10 +10,9 @@ import (
 // connection is one client connection. Idle, it holds nothing but itself; an
 // exchange, with its buffers, is there only while a request is served.
 type connection struct {
-	worker *Worker
-	conn   loop.Conn
-	// bind is the address that the listening socket has in the configuration.
-	bind     netip.AddrPort
+	worker   *Worker
+	conn     loop.Conn
+	socket   *Socket
 	client   string // the peer's address, without its port
 	trusted  bool   // the peer is a proxy whose word counts
 	draining bool   // it serves one more request at most
@@ -28,12 +27,21 @@ type connection struct {
 	serveFunc func()
 }
 
-// Accept serves a connection that came in on bind. If that socket is being
+// Socket is what the listeners of a listening socket say of it. It is immutable.
+type Socket struct {
+	// Bind is the address in the configuration.
+	Bind netip.AddrPort
+	// Port is the one that clients connect to; something in front may lead it
+	// to that of Bind.
+	Port uint16
+}
+
+// Accept serves a connection that came in on s. If that socket is being
 // closed, last is the configuration that still had listeners for it, else nil.
 // onClose runs when the connection has ended.
-func (w *Worker) Accept(bind netip.AddrPort, nc loop.Conn, last *State, onClose func()) {
+func (w *Worker) Accept(s *Socket, nc loop.Conn, last *State, onClose func()) {
 	peer := nc.RemoteAddr().Addr().Unmap()
-	c := &connection{worker: w, conn: nc, bind: bind, client: peer.String(), trusted: w.trusts(peer), draining: last != nil || w.draining, last: last, onClose: onClose}
+	c := &connection{worker: w, conn: nc, socket: s, client: peer.String(), trusted: w.trusts(peer), draining: last != nil || w.draining, last: last, onClose: onClose}
 	c.readable, c.serveFunc = c.onReadable, c.serve
 	w.connections[c] = struct{}{}
 	c.wait()

@@ -170,10 +170,10 @@ func (x *exchange) handle() {
 // findRule looks for the rule in the configuration that is in force now. When its
 // listener is gone, the one that there was has the answer to a last request.
 func (x *exchange) findRule() bool {
-	socket := x.State.Load().Table.Socket(x.from.bind)
+	socket := x.State.Load().Table.Socket(x.from.socket.Bind)
 	found := socket.Match(&x.req, &x.match)
 	if last := x.from.last; last != nil && x.match.Listener == nil {
-		socket = last.Table.Socket(x.from.bind)
+		socket = last.Table.Socket(x.from.socket.Bind)
 		found = socket.Match(&x.req, &x.match)
 	}
 	if l := x.match.Listener; l != nil {

@@ -125,7 +125,7 @@ func (x *exchange) endsHere() bool {
 // portText is the port that the client connected to; it is valid until the
 // exchange ends.
 func (x *exchange) portText() string {
-	text := strconv.AppendUint(x.port[:0], uint64(x.from.bind.Port()), 10)
+	text := strconv.AppendUint(x.port[:0], uint64(x.from.socket.Port), 10)
 	return unsafe.String(&x.port[0], len(text))
 }
 

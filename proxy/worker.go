@@ -125,7 +125,7 @@ func (w *Worker) Drain() {
 // called while the configuration that has listeners for them is in force.
 func (w *Worker) DrainListener(bind netip.AddrPort) {
 	for c := range w.connections {
-		if c.bind == bind {
+		if c.socket.Bind == bind {
 			c.last = w.State.Load()
 			c.drain()
 		}

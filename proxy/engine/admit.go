@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/proxy"
 )
 
 // place is what only one listener may have: a hostname on an address.
@@ -118,13 +119,18 @@ func (e *Engine) take(l *config.Listener) error {
 		if other, taken := e.places[placeOf(bind, l.Hostname)]; taken && other != l.Name {
 			errs = append(errs, fmt.Errorf("listener %q serves hostname %q on %s already; give one of them another hostname, address or port", other, l.Hostname, bind))
 		}
+		if s := e.sockets[bind]; s != nil && len(s.listeners) > 0 && s.front.Load().Port != l.Port {
+			errs = append(errs, fmt.Errorf("%s serves port %d already and cannot serve port %d too; give one of them another port to bind", bind, s.front.Load().Port, l.Port))
+		}
 	}
 	if errs != nil {
 		return errors.Join(errs...)
 	}
 	for _, bind := range l.Binds() {
 		e.places[placeOf(bind, l.Hostname)] = l.Name
-		e.socket(bind).listeners[l.Name] = true
+		s := e.socket(bind)
+		s.listeners[l.Name] = true
+		s.front.Store(&proxy.Socket{Bind: bind, Port: l.Port})
 	}
 	return nil
 }

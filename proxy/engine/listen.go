@@ -17,10 +17,11 @@ type socket struct {
 	bind netip.AddrPort
 	// listeners are the names of those that want it.
 	listeners map[string]bool
-	bound     []loop.Listener             // by worker; none while it is not served
-	err       error                       // why it is not served
-	open      atomic.Int64                // client connections
-	last      atomic.Pointer[proxy.State] // in force when it closed, nil before
+	front     atomic.Pointer[proxy.Socket] // what they say of it, all the same
+	bound     []loop.Listener              // by worker; none while it is not served
+	err       error                        // why it is not served
+	open      atomic.Int64                 // client connections
+	last      atomic.Pointer[proxy.State]  // in force when it closed, nil before
 	metrics   *observe.Connections
 }
 
@@ -104,7 +105,7 @@ func (e *Engine) accept(s *socket, w *proxy.Worker, c loop.Conn) {
 		return
 	}
 	s.metrics.Opened(w.ID)
-	w.Accept(s.bind, c, s.last.Load(), func() {
+	w.Accept(s.front.Load(), c, s.last.Load(), func() {
 		s.open.Add(-1)
 		s.metrics.Closed(w.ID)
 	})
