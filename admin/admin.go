@@ -19,10 +19,18 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 )
 
 // maxExplain bounds the body of a request to /explain, in bytes.
 const maxExplain = 64 << 10
+
+// Bounds of what requests from elsewhere may cost at one time: connections, and
+// requests to /metrics.
+const (
+	maxConnections = 256
+	maxScrapes     = 4
+)
 
 // Options are what the API tells of. Its functions may be called by several
 // goroutines at once.
@@ -46,11 +54,8 @@ type Options struct {
 // Handler serves the API. It answers only requests that name the host by an
 // address or as localhost.
 func Handler(o Options) http.Handler {
-	mux := http.NewServeMux()
+	mux := o.health()
 	mux.HandleFunc("GET /{$}", index)
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", o.serveReady)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, o.Status()) })
 	mux.HandleFunc("GET /config", o.serveConfig)
 	mux.HandleFunc("POST /explain", o.serveExplain)
@@ -62,6 +67,19 @@ func Handler(o Options) http.Handler {
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
 	return refuseNames(mux)
+}
+
+// HealthHandler serves only /livez, /readyz and /metrics. These show little and
+// may be open to the kubelet and to Prometheus, which may use whatever name the
+// host has for them.
+func HealthHandler(o Options) http.Handler { return o.health() }
+
+func (o *Options) health() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", o.serveReady)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
+	return mux
 }
 
 // Serve serves the API on the listener until ctx ends, and then closes it.
@@ -76,7 +94,7 @@ func Serve(ctx context.Context, l net.Listener, handler http.Handler) error {
 	}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(netutil.LimitListener(l, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

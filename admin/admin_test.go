@@ -91,6 +91,20 @@ func TestNotReady(t *testing.T) {
 	}
 }
 
+func TestHealthShowsNothingElse(t *testing.T) {
+	o := options()
+	o.Profiles = true
+	h := admin.HealthHandler(o)
+	for path, status := range map[string]int{
+		"/livez": 200, "/readyz": 200, "/metrics": 200,
+		"/": 404, "/status": 404, "/config": 404, "/explain": 404, "/debug/pprof/": 404,
+	} {
+		if w := get(h, "GET", "http://sluice.sluice-system:9902"+path, ""); w.Code != status {
+			t.Errorf("%s: status %d, want %d", path, w.Code, status)
+		}
+	}
+}
+
 func TestDNSRebindingIsRefused(t *testing.T) {
 	h := admin.Handler(options())
 	for host, status := range map[string]int{

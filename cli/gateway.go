@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -24,22 +25,42 @@ import (
 	"github.com/sluicegateway/sluice/admin"
 	"github.com/sluicegateway/sluice/cli/explain"
 	"github.com/sluicegateway/sluice/control"
-	"github.com/sluicegateway/sluice/control/source/file"
 	"github.com/sluicegateway/sluice/observe"
 	"github.com/sluicegateway/sluice/proxy/engine"
 )
 
-// gateway is all parts of a running gateway: the source and the control half,
-// the data plane, and the admin listener.
+// origin is where the objects of a gateway come from, and what that place asks of
+// it. What is nil is not asked for.
+type origin struct {
+	source control.Source
+	// control has Translate, Locate, Restored and Applied; the gateway sets the rest.
+	control control.Options
+	// own are the addresses of the gateway and its node.
+	own []netip.Addr
+	// reload is what SIGHUP asks for.
+	reload func()
+	// ready is called when the first configuration is in force.
+	ready func(s *control.State, admin string)
+	// waiting says why there is no configuration yet.
+	waiting func() error
+	// leading runs until a signal asks for the end, following until the minimum
+	// of the drain is over, as the control half does.
+	leading, following []func(context.Context)
+	metrics            []prometheus.Collector
+}
+
+// gateway is all parts of a running gateway: the control half, the data plane,
+// and the listeners for those who look after it.
 type gateway struct {
-	options   *runOptions
+	options   *serveOptions
+	from      origin
 	log       *slog.Logger
 	accessLog *observe.AccessLog
 	metrics   *observe.Metrics
-	source    *file.Source
 	engine    *engine.Engine
 	control   *control.Control
 	admin     net.Listener
+	health    net.Listener // nil without one
 	draining  atomic.Bool
 	first     sync.Once   // of the applied configurations
 	settled   *time.Timer // runs when nothing has changed for a while
@@ -47,16 +68,10 @@ type gateway struct {
 
 // newGateway makes the parts. What can be wrong on the command line fails here,
 // before anything is served.
-func newGateway(o *runOptions) (g *gateway, err error) {
-	g = &gateway{options: o, log: slog.New(slog.NewTextHandler(o.stderr, nil))}
-	if g.source, err = file.New(file.Options{Paths: o.paths, Stdin: o.stdin, Isolated: true, Logger: g.log}); err != nil {
+func newGateway(o *serveOptions, log *slog.Logger, from origin) (g *gateway, err error) {
+	g = &gateway{options: o, from: from, log: log}
+	if err := g.listen(); err != nil {
 		return nil, err
-	}
-	if g.admin, err = net.Listen("tcp", o.admin); err != nil {
-		return nil, fmt.Errorf("admin listener: %w; say another place with --admin", err)
-	}
-	if address, ok := g.admin.Addr().(*net.TCPAddr); ok && !address.IP.IsLoopback() {
-		g.log.Warn("the admin listener has no authentication and is open to other machines", "address", address.String())
 	}
 	workers := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(workers + 1) // see follow
@@ -76,14 +91,27 @@ func newGateway(o *runOptions) (g *gateway, err error) {
 		return nil, errors.Join(err, g.admin.Close(), g.accessLog.Close())
 	}
 	g.keepSmall()
-	g.control = control.New(control.Options{
-		Translate: o.translate,
-		DataPlane: g.engine,
-		Log:       g.log,
-		Locate:    g.source.Place,
-		Applied:   g.applied,
-	})
+	half := from.control
+	half.DataPlane, half.Log, half.Applied = g.engine, g.log, g.applied
+	g.control = control.New(half)
 	return g, nil
+}
+
+// listen opens the listeners for those who look after the gateway.
+func (g *gateway) listen() (err error) {
+	if g.admin, err = net.Listen("tcp", g.options.admin); err != nil {
+		return fmt.Errorf("admin listener: %w; say another place with --admin", err)
+	}
+	if address, ok := g.admin.Addr().(*net.TCPAddr); ok && !address.IP.IsLoopback() {
+		g.log.Warn("the admin listener has no authentication and is open to other machines", "address", address.String())
+	}
+	if g.options.health == "" {
+		return nil
+	}
+	if g.health, err = net.Listen("tcp", g.options.health); err != nil {
+		return errors.Join(fmt.Errorf("health listener: %w; say another place with --health", err), g.admin.Close())
+	}
+	return nil
 }
 
 // settleTime is how long after a change its leftovers are given back. The source
@@ -105,30 +133,45 @@ func (g *gateway) keepSmall() {
 // serve runs the parts until a signal or a failure ends them, and drains.
 func (g *gateway) serve(ctx context.Context) error {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if g.from.reload != nil {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	defer signal.Stop(signals)
 
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	failed := make(chan error, 2)
-	var parts sync.WaitGroup
-	parts.Go(func() { failed <- admin.Serve(ctx, g.admin, admin.Handler(g.adminOptions())) })
+	ctx, end := context.WithCancel(ctx)
 	follow, unfollow := context.WithCancel(ctx)
-	parts.Go(func() { failed <- g.follow(follow) })
+	lead, resign := context.WithCancel(follow)
+	failed := make(chan error, 3)
+	var parts sync.WaitGroup
 	defer func() {
+		resign()
 		unfollow()
-		cancel()
+		end()
 		parts.Wait()
 		g.settled.Stop()
 	}()
+	about := g.adminOptions()
+	parts.Go(func() { failed <- admin.Serve(ctx, g.admin, admin.Handler(about)) })
+	if g.health != nil {
+		parts.Go(func() { failed <- admin.Serve(ctx, g.health, admin.HealthHandler(about)) })
+	}
+	parts.Go(func() { failed <- g.follow(follow) })
+	for _, part := range g.from.following {
+		parts.Go(func() { part(follow) })
+	}
+	for _, part := range g.from.leading {
+		parts.Go(func() { part(lead) })
+	}
 
 	last, err := g.wait(signals, failed)
 	if err != nil {
 		g.shutdown(ctx, 0, 0)
 		return err
 	}
-	unfollow()
-	g.drain(ctx, signals, last)
+	g.draining.Store(true)
+	resign()
+	g.drain(ctx, signals, last, unfollow)
 	return nil
 }
 
@@ -139,7 +182,7 @@ func (g *gateway) serve(ctx context.Context) error {
 func (g *gateway) follow(ctx context.Context) error {
 	runtime.LockOSThread() // and never unlocked, so that the thread ends with this goroutine
 	yieldThread()
-	return g.control.Run(ctx, fileSource{g.source})
+	return g.control.Run(ctx, g.from.source)
 }
 
 var errEnded = errors.New("a part of the gateway has ended by itself")
@@ -153,16 +196,17 @@ func (g *gateway) wait(signals <-chan os.Signal, failed <-chan error) (os.Signal
 				return s, nil
 			}
 			g.log.Info("reading all files again", "signal", s.String())
-			g.source.Reload()
+			g.from.reload()
 		case err := <-failed:
 			return nil, cmp.Or(err, errEnded)
 		}
 	}
 }
 
-// drain ends the data plane after the requests in flight, or at once with another signal.
-func (g *gateway) drain(ctx context.Context, signals <-chan os.Signal, s os.Signal) {
-	g.draining.Store(true)
+// drain ends the data plane after the requests in flight, or at once with another
+// signal. As long as connections are accepted, changes are followed, so that none
+// is led to an endpoint that has gone meanwhile.
+func (g *gateway) drain(ctx context.Context, signals <-chan os.Signal, s os.Signal, unfollow func()) {
 	minimum := g.options.drainMin
 	if s == os.Interrupt {
 		// It comes from a person in front of it; no load balancer has to notice.
@@ -172,6 +216,8 @@ func (g *gateway) drain(ctx context.Context, signals <-chan os.Signal, s os.Sign
 	ctx, cut := context.WithCancel(ctx)
 	defer cut()
 	signal.Ignore(syscall.SIGHUP) // there is nothing to read again for
+	accepted := time.AfterFunc(minimum, unfollow)
+	defer accepted.Stop()
 	go func() {
 		select {
 		case s := <-signals:
@@ -191,19 +237,23 @@ func (g *gateway) shutdown(ctx context.Context, minimum, limit time.Duration) {
 }
 
 // applied is called after each change of what is in force.
-func (g *gateway) applied(s *control.State, _ control.Changed) {
+func (g *gateway) applied(s *control.State, changed control.Changed) {
 	g.metrics.Findings(s.Findings())
 	g.first.Do(func() {
 		g.log.Info("ready", "admin", g.admin.Addr().String())
-		if g.options.summary {
-			_ = summarize(g.options.stderr, s.View.Config(), s.Report, g.admin.Addr().String())
+		if g.from.ready != nil {
+			g.from.ready(s, g.admin.Addr().String())
 		}
 	})
+	if g.from.control.Applied != nil {
+		g.from.control.Applied(s, changed)
+	}
 	g.settled.Reset(settleTime)
 }
 
 func (g *gateway) adminOptions() admin.Options {
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(g.from.metrics...)
 	registry.MustRegister(g.metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return admin.Options{
 		Ready:    g.ready,
@@ -217,17 +267,21 @@ func (g *gateway) adminOptions() admin.Options {
 
 // ready says why the gateway should get no traffic.
 func (g *gateway) ready() error {
-	switch {
-	case g.draining.Load():
+	if g.draining.Load() {
 		return errors.New("draining")
-	case g.control.State().Report.Version == 0: // it is there once the data plane listens
-		return errors.New("no configuration is in force yet")
 	}
-	return nil
+	if g.control.State().Report.Version > 0 { // it is there once the data plane listens
+		return nil
+	}
+	err := errors.New("no configuration is in force yet")
+	if g.from.waiting != nil {
+		err = cmp.Or(g.from.waiting(), err)
+	}
+	return err
 }
 
 func (g *gateway) writeConfig(w io.Writer, asJSON bool) error {
-	configuration := g.control.State().View.Config()
+	configuration := g.control.State().Config()
 	if asJSON {
 		return printAs(w, "json", configuration)
 	}
@@ -240,13 +294,5 @@ func (g *gateway) explain(body []byte) (any, error) {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return nil, fmt.Errorf("the request to explain: %w", err)
 	}
-	return explain.Explain(g.engine.Table(), g.control.State().View.Config(), r)
-}
-
-// fileSource makes files a control.Source.
-type fileSource struct{ *file.Source }
-
-// Run follows the files.
-func (s fileSource) Run(ctx context.Context, update func(control.Update)) error {
-	return s.Source.Run(ctx, func(u file.Update) { update(control.Update(u)) })
+	return explain.Explain(g.engine.Table(), g.control.State().Config(), r)
 }

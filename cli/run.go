@@ -2,39 +2,17 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"net"
-	"net/netip"
 	"os"
-	"runtime"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/sluicegateway/sluice/control/translate"
+	"github.com/sluicegateway/sluice/control"
+	"github.com/sluicegateway/sluice/control/source/file"
 )
 
-// runOptions are the flags of run.
-type runOptions struct {
-	translate            translate.Options
-	admin                string
-	engine, accessLog    *choice
-	drainMin, drainLimit time.Duration
-	trusted              []string
-	pprof, summary       bool
-	stdin                io.Reader
-	stdout, stderr       io.Writer
-	paths                []string
-	trustedPrefixes      []netip.Prefix
-}
-
 func runCommand() *cobra.Command {
-	o := runOptions{engine: oneOf("auto", "epoll", "portable"), accessLog: oneOf("json", "text", "off")}
-	if isTerminal(os.Stdout) {
-		o.accessLog.value = "text"
-	}
+	var o serveOptions
+	var summary bool
 	c := &cobra.Command{
 		Use:   "run PATH…",
 		Short: "Serve what the objects describe",
@@ -49,64 +27,43 @@ minimum, and a second signal ends at once. SIGHUP reads all files again.`,
   kustomize build . | sluice run -`,
 		Args: arguments(somePaths),
 		RunE: func(c *cobra.Command, paths []string) error {
-			o.paths, o.stdin, o.stdout, o.stderr = paths, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
-			if err := o.check(); err != nil {
+			if err := o.complete(c); err != nil {
 				return usageError{err}
 			}
-			return run(c.Context(), &o)
+			log := o.newLog()
+			source, err := file.New(file.Options{Paths: paths, Stdin: c.InOrStdin(), Isolated: true, Logger: log})
+			if err != nil {
+				return err
+			}
+			g, err := newGateway(&o, log, fromFiles(source, &o, summary))
+			if err != nil {
+				return err
+			}
+			return g.serve(c.Context())
 		},
 	}
-	addTranslateFlags(c, &o.translate)
-	addAdminFlag(c, &o.admin)
-	f := c.Flags()
-	f.Var(o.engine, "engine", "data plane: epoll (Linux), portable, or auto for the faster one")
-	f.Var(o.accessLog, "access-log", "access log on standard output: json, text (the default on a terminal) or off")
-	f.DurationVar(&o.drainMin, "drain-min", 10*time.Second, "how long connections are still accepted after SIGTERM, so that load balancers notice")
-	f.DurationVar(&o.drainLimit, "drain-limit", 60*time.Second, "how long after the signal requests in flight may take to end")
-	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`addresses` (CIDR) of proxies in front whose X-Forwarded fields are believed; may be repeated")
-	f.BoolVar(&o.pprof, "pprof", false, "serve profiles at /debug/pprof on the admin listener")
-	f.BoolVar(&o.summary, "summary", isTerminal(os.Stderr), "print what listens where, the routes and curl lines to try (the default on a terminal)")
+	o.addFlags(c)
+	c.Flags().BoolVar(&summary, "summary", isTerminal(os.Stderr), "print what listens where, the routes and curl lines to try (the default on a terminal)")
 	return c
 }
 
-// check refuses values that no flag type refuses.
-func (o *runOptions) check() error {
-	if o.engine.value == "epoll" && runtime.GOOS != "linux" {
-		return errors.New("--engine=epoll needs Linux; use auto or portable")
+// fromFiles is the origin of what run serves.
+func fromFiles(source *file.Source, o *serveOptions, summary bool) origin {
+	from := origin{
+		source:  fileSource{source},
+		control: control.Options{Translate: o.translate, Locate: source.Place},
+		reload:  source.Reload,
 	}
-	if _, _, err := net.SplitHostPort(o.admin); err != nil {
-		return adminError(o.admin)
+	if summary {
+		from.ready = func(s *control.State, admin string) { _ = summarize(o.stderr, s.Config(), s.Report, admin) }
 	}
-	if o.drainMin < 0 || o.drainLimit < o.drainMin {
-		return fmt.Errorf("--drain-limit %v counts from the signal, so it cannot be shorter than --drain-min %v", o.drainLimit, o.drainMin)
-	}
-	for _, s := range o.trusted {
-		prefix, err := parsePrefix(s)
-		if err != nil {
-			return fmt.Errorf("--trusted-proxy %s: write an address such as 10.0.0.1 or a network such as 10.0.0.0/8", s)
-		}
-		o.trustedPrefixes = append(o.trustedPrefixes, prefix)
-	}
-	return nil
+	return from
 }
 
-func parsePrefix(s string) (netip.Prefix, error) {
-	if address, err := netip.ParseAddr(s); err == nil {
-		return address.Prefix(address.BitLen())
-	}
-	return netip.ParsePrefix(s)
-}
+// fileSource makes files a control.Source.
+type fileSource struct{ *file.Source }
 
-// run serves until a signal or a failure ends it.
-func run(ctx context.Context, o *runOptions) error {
-	g, err := newGateway(o)
-	if err != nil {
-		return err
-	}
-	return g.serve(ctx)
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+// Run follows the files.
+func (s fileSource) Run(ctx context.Context, update func(control.Update)) error {
+	return s.Source.Run(ctx, func(u file.Update) { update(control.Update(u)) })
 }
