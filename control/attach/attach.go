@@ -9,19 +9,28 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
-// Gateway is what routes see of a Gateway.
-type Gateway struct {
+// Parent is what routes see of a Gateway, or of a ListenerSet.
+type Parent struct {
+	// Kind is Gateway or ListenerSet.
+	Kind            snapshot.Kind
 	Namespace, Name string
 	Listeners       []Listener
+	// Refused says why the parent itself is not taken and so has no listeners;
+	// it is empty if it is.
+	Refused string
 }
 
 // Listener is what routes see of a listener.
 type Listener struct {
-	// Name is the listener's name in its Gateway.
-	Name gatewayv1.SectionName
-	Port gatewayv1.PortNumber
+	// Name is the listener's name in its parent, and Configured the one in the
+	// configuration.
+	Name       gatewayv1.SectionName
+	Configured string
+	Port       gatewayv1.PortNumber
 	// Hostname is in lower case; empty for any.
 	Hostname string
 	// Kinds are the kinds of routes that may attach: what the listener allows
@@ -32,7 +41,7 @@ type Listener struct {
 	// Selector selects namespaces if From is Selector. A nil selector selects none.
 	Selector labels.Selector
 	// Served says that the listener is part of the configuration: it is
-	// accepted and not in conflict with another.
+	// accepted, has what it needs, and is not in conflict with another.
 	Served bool
 }
 
@@ -60,18 +69,18 @@ type Attachment struct {
 	Hostnames []string
 }
 
-// Bind attaches a route to those listeners of the Gateway that the reference
+// Bind attaches a route to those listeners of the parent that the reference
 // selects and that allow it. namespaceLabels returns the labels of the route's
 // namespace; it is called only where a selector needs them.
-func Bind(route Route, ref gatewayv1.ParentReference, gateway *Gateway, namespaceLabels func() labels.Set) Binding {
-	selected := selectListeners(ref, gateway)
+func Bind(route Route, ref gatewayv1.ParentReference, parent *Parent, namespaceLabels func() labels.Set) Binding {
+	selected := selectListeners(ref, parent)
 	if len(selected) == 0 {
-		return Binding{Reason: gatewayv1.RouteReasonNoMatchingParent, Message: noMatchingParent(ref, gateway)}
+		return Binding{Reason: gatewayv1.RouteReasonNoMatchingParent, Message: noMatchingParent(ref, parent)}
 	}
 	var allowed []*Listener
 	var refusals []string
 	for _, listener := range selected {
-		if refusal := refuse(route, listener, gateway.Namespace, namespaceLabels); refusal != "" {
+		if refusal := refuse(route, listener, parent.Namespace, namespaceLabels); refusal != "" {
 			refusals = append(refusals, fmt.Sprintf("listener %s %s", listener.Name, refusal))
 		} else {
 			allowed = append(allowed, listener)
@@ -85,10 +94,10 @@ func Bind(route Route, ref gatewayv1.ParentReference, gateway *Gateway, namespac
 
 // selectListeners obeys parentRefs[].sectionName and .port: a listener must
 // match each that is set.
-func selectListeners(ref gatewayv1.ParentReference, gateway *Gateway) []*Listener {
+func selectListeners(ref gatewayv1.ParentReference, parent *Parent) []*Listener {
 	var selected []*Listener
-	for i := range gateway.Listeners {
-		listener := &gateway.Listeners[i]
+	for i := range parent.Listeners {
+		listener := &parent.Listeners[i]
 		if ref.SectionName != nil && *ref.SectionName != "" && *ref.SectionName != listener.Name {
 			continue
 		}
@@ -100,7 +109,10 @@ func selectListeners(ref gatewayv1.ParentReference, gateway *Gateway) []*Listene
 	return selected
 }
 
-func noMatchingParent(ref gatewayv1.ParentReference, gateway *Gateway) string {
+func noMatchingParent(ref gatewayv1.ParentReference, parent *Parent) string {
+	if parent.Refused != "" {
+		return fmt.Sprintf("%s %s/%s is not accepted: %s", parent.Kind, parent.Namespace, parent.Name, parent.Refused)
+	}
 	var want []string
 	if ref.SectionName != nil && *ref.SectionName != "" {
 		want = append(want, fmt.Sprintf("named %q", *ref.SectionName))
@@ -109,16 +121,16 @@ func noMatchingParent(ref gatewayv1.ParentReference, gateway *Gateway) string {
 		want = append(want, fmt.Sprintf("on port %d", *ref.Port))
 	}
 	var have []string
-	for _, l := range gateway.Listeners {
+	for _, l := range parent.Listeners {
 		have = append(have, fmt.Sprintf("%s (port %d)", l.Name, l.Port))
 	}
-	return fmt.Sprintf("Gateway %s/%s has no listener %s; it has %s",
-		gateway.Namespace, gateway.Name, strings.Join(want, " and "), strings.Join(have, ", "))
+	return fmt.Sprintf("%s %s/%s has no listener %s; it has %s",
+		parent.Kind, parent.Namespace, parent.Name, strings.Join(want, " and "), strings.Join(have, ", "))
 }
 
 // refuse says why the listener's allowedRoutes keep the route out; it is empty
 // if they do not.
-func refuse(route Route, listener *Listener, gatewayNamespace string, namespaceLabels func() labels.Set) string {
+func refuse(route Route, listener *Listener, parentNamespace string, namespaceLabels func() labels.Set) string {
 	if !slices.Contains(listener.Kinds, route.Kind) {
 		return fmt.Sprintf("takes no %ss", route.Kind)
 	}
@@ -126,8 +138,8 @@ func refuse(route Route, listener *Listener, gatewayNamespace string, namespaceL
 	case gatewayv1.NamespacesFromAll:
 		return ""
 	case gatewayv1.NamespacesFromSame:
-		if route.Namespace != gatewayNamespace {
-			return fmt.Sprintf("takes routes from namespace %s only", gatewayNamespace)
+		if route.Namespace != parentNamespace {
+			return fmt.Sprintf("takes routes from namespace %s only", parentNamespace)
 		}
 		return ""
 	case gatewayv1.NamespacesFromSelector:

@@ -12,7 +12,7 @@ import (
 // HTTPRoute.spec.parentRefs and Gateway.spec.listeners[].allowedRoutes: which
 // reason is given depends on how far the route came.
 func TestBindReasons(t *testing.T) {
-	gateway := &attach.Gateway{Namespace: "infra", Name: "gw", Listeners: []attach.Listener{
+	gateway := &attach.Parent{Kind: "Gateway", Namespace: "infra", Name: "gw", Listeners: []attach.Listener{
 		{Name: "own", Port: 80, Kinds: []gatewayv1.Kind{"HTTPRoute"}, From: gatewayv1.NamespacesFromSame},
 		{Name: "all", Port: 81, Hostname: "*.example", Kinds: []gatewayv1.Kind{"HTTPRoute"}, From: gatewayv1.NamespacesFromAll},
 		{Name: "red", Port: 82, Kinds: []gatewayv1.Kind{"HTTPRoute"}, From: gatewayv1.NamespacesFromSelector, Selector: labels.SelectorFromSet(labels.Set{"team": "red"})},

@@ -100,12 +100,7 @@ func (t *ruleTranslator) grant(field string, to attach.To) *problem {
 		t.grants = append(t.grants, snapshot.KeyOf(grant))
 		return nil
 	}
-	return &problem{
-		reason:  string(gatewayv1.RouteReasonRefNotPermitted),
-		field:   field,
-		message: fmt.Sprintf("no ReferenceGrant in namespace %s allows %ss of namespace %s to refer to %s %s", to.Namespace, from.Kind, from.Namespace, to.Kind, to.Name),
-		fix:     fmt.Sprintf("create a ReferenceGrant in namespace %s from %s of namespace %s to %s", to.Namespace, from.Kind, from.Namespace, to.Kind),
-	}
+	return new(notGranted(field, from, to))
 }
 
 func (t *ruleTranslator) service(field string, to attach.To, port *gatewayv1.PortNumber) (backendName, *problem) {

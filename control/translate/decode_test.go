@@ -1,8 +1,15 @@
 package translate_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -67,6 +74,9 @@ func decodeObject(t *testing.T, document string) snapshot.Object {
 	if object.GetGeneration() == 0 {
 		object.SetGeneration(1)
 	}
+	if secret, ok := object.(*corev1.Secret); ok {
+		fillSecret(t, secret)
+	}
 	applyDefaults(object)
 	return object
 }
@@ -99,8 +109,55 @@ func emptyObject(kind string) snapshot.Object {
 		return &discoveryv1.EndpointSlice{}
 	case snapshot.KindBackend:
 		return &v1alpha1.Backend{}
+	case snapshot.KindSecret:
+		return &corev1.Secret{}
 	}
 	return nil
+}
+
+// fillSecret moves stringData to data, as an API server does, and puts PEM in
+// the place of "certificate for NAME" and "key for NAME".
+func fillSecret(t *testing.T, secret *corev1.Secret) {
+	secret.Data = map[string][]byte{}
+	for key, text := range secret.StringData {
+		secret.Data[key] = []byte(text)
+		if name, ok := strings.CutPrefix(text, "certificate for "); ok {
+			secret.Data[key] = testPair(t, name).chain
+		}
+		if name, ok := strings.CutPrefix(text, "key for "); ok {
+			secret.Data[key] = testPair(t, name).key
+		}
+	}
+	secret.StringData = nil
+}
+
+type pemPair struct{ chain, key []byte }
+
+var testPairs = map[string]pemPair{}
+
+// testPair is a self-signed certificate for a DNS name and its key, in PEM.
+func testPair(t testing.TB, name string) pemPair {
+	if pair, ok := testPairs[name]; ok {
+		return pair
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Unix(4000000000, 0)}
+	chain, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testPairs[name] = pemPair{
+		chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain}),
+		key:   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+	}
+	return testPairs[name]
 }
 
 // applyDefaults sets the defaults of the CRDs that the translation counts on.

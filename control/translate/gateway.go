@@ -43,37 +43,25 @@ func (t *Translator) translateGateways() {
 
 // replaceGateway keeps the new reading and says what depends on it.
 func (t *Translator) replaceGateway(key snapshot.Key, next *gateway) {
-	for _, g := range []*gateway{t.gateways[key], next} {
-		if g == nil {
-			continue
-		}
-		for _, l := range g.listeners {
-			t.work.ports[l.spec.Port] = struct{}{}
-			t.index(l.spec.Port, key, g == next)
-			delete(t.conflicts, l.name)
-		}
-	}
+	before := t.gateways[key]
+	t.indexListeners(key, key, before.all(), false)
+	t.indexListeners(key, key, next.all(), true)
 	if next == nil {
 		delete(t.gateways, key)
 	} else {
 		t.gateways[key] = next
 		t.work.unsettled[key] = struct{}{}
 	}
+	t.countGrants(before.all(), next.all())
+	t.publishTerms(key, next)
 	t.work.unlisted[key] = struct{}{}
 }
 
-func (t *Translator) index(port gatewayv1.PortNumber, key snapshot.Key, present bool) {
-	switch {
-	case !present:
-		delete(t.ports[port], key)
-		if len(t.ports[port]) == 0 {
-			delete(t.ports, port)
-		}
-	case t.ports[port] == nil:
-		t.ports[port] = map[snapshot.Key]bool{key: true}
-	default:
-		t.ports[port][key] = true
+func (g *gateway) all() []listener {
+	if g == nil {
+		return nil
 	}
+	return g.listeners
 }
 
 // readGateway is nil if there is no such Gateway, or if it is not ours.
@@ -90,11 +78,21 @@ func readGateway(r *reader, key snapshot.Key, controller gatewayv1.GatewayContro
 	g.checkClass(class)
 	g.checkInfrastructure()
 	g.readAddresses()
-	for i := range object.Spec.Listeners {
-		g.listeners = append(g.listeners, readListener(key, i, &object.Spec.Listeners[i]))
-	}
+	g.checkAllowedListeners()
+	g.readListeners(r)
 	g.reviewUnserved()
 	return g, nil
+}
+
+func (g *gateway) readListeners(r *reader) {
+	prefix := fmt.Sprintf("%s/%s", g.key.Namespace, g.key.Name)
+	for i := range g.object.Spec.Listeners {
+		l := readListener(r, g.key, prefix, i, &g.object.Spec.Listeners[i])
+		if g.object.Spec.TLS != nil {
+			l.refuseUncheckedClients(g.object.Spec.TLS.Frontend)
+		}
+		g.listeners = append(g.listeners, l)
+	}
 }
 
 func notOurs(key snapshot.Key, object *gatewayv1.Gateway, class *gatewayv1.GatewayClass) diagnostic.Diagnostic {
@@ -183,9 +181,6 @@ func (g *gateway) reviewUnserved() {
 	}
 	if spec.TLS != nil {
 		ignored("spec.tls", "TLS settings of the whole Gateway are valid")
-	}
-	if spec.AllowedListeners != nil && spec.AllowedListeners.Namespaces != nil && deref(spec.AllowedListeners.Namespaces.From) != gatewayv1.NamespacesFromNone {
-		ignored("spec.allowedListeners", "ListenerSets are valid")
 	}
 	if spec.DefaultScope != "" && spec.DefaultScope != gatewayv1.GatewayDefaultScopeNone {
 		ignored("spec.defaultScope", "default Gateways are valid")

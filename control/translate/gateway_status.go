@@ -27,7 +27,10 @@ func (t *Translator) settleGateways() {
 func (t *Translator) gatewayStatus(g *gateway) *gatewayv1.GatewayStatus {
 	s := &gatewayv1.GatewayStatus{}
 	for i := range g.listeners {
-		s.Listeners = append(s.Listeners, t.listenerStatus(g, &g.listeners[i]))
+		s.Listeners = append(s.Listeners, t.listenerStatus(g, &g.listeners[i], g.object.Generation))
+	}
+	if g.object.Spec.AllowedListeners != nil {
+		s.AttachedListenerSets = new(int32(t.joins[g.key].accepted))
 	}
 	s.Conditions = status.Observed(g.object.Generation, t.gatewayAccepted(g), t.gatewayProgrammed(g))
 	if t.servesAny(g) {
@@ -37,30 +40,25 @@ func (t *Translator) gatewayStatus(g *gateway) *gatewayv1.GatewayStatus {
 }
 
 // gatewayAccepted obeys the rules for partly valid Gateways: it is accepted if
-// at least one listener is, and says which are not.
+// at least one listener is, be it a ListenerSet's, and says which are not.
 func (t *Translator) gatewayAccepted(g *gateway) metav1.Condition {
 	const accepted = gatewayv1.GatewayConditionAccepted
 	if len(g.invalid) > 0 {
 		return failed(accepted, g.invalid)
 	}
-	var bad []string
-	for i := range g.listeners {
-		if l := &g.listeners[i]; !t.listenerAccepted(l) {
-			bad = append(bad, string(l.spec.Name))
-		}
-	}
-	switch {
+	switch bad := t.refusedListeners(g.listeners); {
 	case len(bad) == 0:
 		return status.True(accepted, gatewayv1.GatewayReasonAccepted, "all listeners are accepted")
-	case len(bad) == len(g.listeners):
+	case len(bad) == len(g.listeners) && t.joins[g.key].accepted == 0:
 		return status.False(accepted, gatewayv1.GatewayReasonListenersNotValid, "no listener is accepted")
+	default:
+		return status.True(accepted, gatewayv1.GatewayReasonListenersNotValid, "these listeners are not accepted: "+strings.Join(bad, ", "))
 	}
-	return status.True(accepted, gatewayv1.GatewayReasonListenersNotValid, "these listeners are not accepted: "+strings.Join(bad, ", "))
 }
 
 func (t *Translator) listenerAccepted(l *listener) bool {
 	_, inConflict := t.conflicts[l.name]
-	return len(l.invalid) == 0 && !inConflict
+	return len(l.invalid) == 0 && !l.uncertified() && !inConflict
 }
 
 // gatewayProgrammed sums up the listeners: true once the data plane serves each
@@ -74,13 +72,15 @@ func (t *Translator) gatewayProgrammed(g *gateway) metav1.Condition {
 		return failed(programmed, g.unassigned)
 	}
 	var failures []string
-	accepted, unknown := false, false
+	// Its ListenerSets count where it has nothing else.
+	accepted := len(t.refusedListeners(g.listeners)) < len(g.listeners)
+	unknown := !accepted && t.joins[g.key].programmed == 0
+	accepted = accepted || t.joins[g.key].accepted > 0
 	for i := range g.listeners {
 		l := &g.listeners[i]
 		if !t.listenerAccepted(l) {
 			continue
 		}
-		accepted = true
 		answer := t.served.of(l.name)
 		unknown = unknown || !answer.known
 		if answer.failure != "" {
@@ -99,6 +99,9 @@ func (t *Translator) gatewayProgrammed(g *gateway) metav1.Condition {
 }
 
 func (t *Translator) servesAny(g *gateway) bool {
+	if t.joins[g.key].programmed > 0 {
+		return true
+	}
 	for i := range g.listeners {
 		if answer := t.served.of(g.listeners[i].name); answer.known && answer.failure == "" {
 			return true
@@ -120,7 +123,9 @@ func (t *Translator) addresses(g *gateway) []gatewayv1.GatewayStatusAddress {
 	return all
 }
 
-func (t *Translator) listenerStatus(g *gateway, l *listener) gatewayv1.ListenerStatus {
+// listenerStatus is the status of a listener of the Gateway or of one of its
+// ListenerSets.
+func (t *Translator) listenerStatus(g *gateway, l *listener, generation int64) gatewayv1.ListenerStatus {
 	kinds := l.kinds
 	if kinds == nil {
 		kinds = []gatewayv1.RouteGroupKind{} // none, as opposed to unknown
@@ -129,7 +134,7 @@ func (t *Translator) listenerStatus(g *gateway, l *listener) gatewayv1.ListenerS
 		Name:           l.spec.Name,
 		SupportedKinds: kinds,
 		AttachedRoutes: int32(t.attached[l.name]),
-		Conditions: status.Observed(g.object.Generation,
+		Conditions: status.Observed(generation,
 			t.listenerAcceptedCondition(l),
 			t.listenerConflicted(l),
 			listenerResolvedRefs(l),
@@ -139,11 +144,14 @@ func (t *Translator) listenerStatus(g *gateway, l *listener) gatewayv1.ListenerS
 }
 
 func (t *Translator) listenerAcceptedCondition(l *listener) metav1.Condition {
+	if c, ok := t.conflicts[l.name]; ok {
+		return status.False(gatewayv1.ListenerConditionAccepted, c.reason, c.message)
+	}
 	if len(l.invalid) > 0 {
 		return failed(gatewayv1.ListenerConditionAccepted, l.invalid)
 	}
-	if c, ok := t.conflicts[l.name]; ok {
-		return status.False(gatewayv1.ListenerConditionAccepted, c.reason, c.message)
+	if l.uncertified() {
+		return failed(gatewayv1.ListenerConditionAccepted, l.unresolved)
 	}
 	return status.True(gatewayv1.ListenerConditionAccepted, gatewayv1.ListenerReasonAccepted, "the listener is valid")
 }
@@ -159,9 +167,6 @@ func listenerResolvedRefs(l *listener) metav1.Condition {
 	if len(l.unresolved) > 0 {
 		return failed(gatewayv1.ListenerConditionResolvedRefs, l.unresolved)
 	}
-	if l.spec.TLS != nil {
-		return status.Unknown(gatewayv1.ListenerConditionResolvedRefs, gatewayv1.ListenerReasonPending, "this version of Sluice does not read certificates yet")
-	}
 	return status.True(gatewayv1.ListenerConditionResolvedRefs, gatewayv1.ListenerReasonResolvedRefs, "all references are resolved")
 }
 
@@ -173,7 +178,7 @@ func (t *Translator) listenerProgrammed(g *gateway, l *listener) metav1.Conditio
 	if !g.bindable() {
 		return status.False(programmed, gatewayv1.ListenerReasonInvalid, "the Gateway has nothing to bind")
 	}
-	if len(l.invalid) > 0 {
+	if !t.listenerAccepted(l) {
 		return status.False(programmed, gatewayv1.ListenerReasonInvalid, "the listener is not accepted")
 	}
 	switch answer := t.served.of(l.name); {
@@ -188,33 +193,52 @@ func (t *Translator) listenerProgrammed(g *gateway, l *listener) metav1.Conditio
 // gatewayFindings are the problems of a Gateway and what a reviewer would ask.
 func (t *Translator) gatewayFindings(g *gateway) []diagnostic.Diagnostic {
 	found := findings(g.key, append(g.invalid[:len(g.invalid):len(g.invalid)], g.unassigned...))
-	routes, serves := 0, false
-	for i := range g.listeners {
-		l := &g.listeners[i]
-		found = append(found, findings(g.key, l.invalid)...)
-		found = append(found, findings(g.key, l.unresolved)...)
-		if c, ok := t.conflicts[l.name]; ok {
-			found = append(found, conflictFinding(g.key, l, c))
-		}
-		if answer := t.served.of(l.name); answer.failure != "" {
-			found = append(found, unservedFinding(g.key, l, answer))
-		}
-		routes += t.attached[l.name]
-		serves = serves || g.bindable() && t.listenerAccepted(l)
-	}
-	if serves && routes == 0 {
-		found = append(found, problem{
-			message: "no route is attached, so every request is answered with 404",
-			fix:     "write an HTTPRoute with a parentRef to this Gateway",
-		}.finding(g.key, diagnostic.Warning))
+	more, serves := t.listenerFindings(g, g.listeners)
+	found = append(found, more...)
+	if serves && t.countRoutes(g.listeners) == 0 && t.joins[g.key].accepted == 0 {
+		found = append(found, withoutRoutes(g.key))
 	}
 	return append(found, g.review...)
 }
 
-func conflictFinding(key snapshot.Key, l *listener, c conflict) diagnostic.Diagnostic {
-	return problem{field: l.field, message: c.message, fix: "give it another port, hostname or address"}.finding(key, diagnostic.Error)
+// listenerFindings are the findings about listeners that are served with the
+// Gateway, and whether any of them is served.
+func (t *Translator) listenerFindings(g *gateway, listeners []listener) (found []diagnostic.Diagnostic, serves bool) {
+	for i := range listeners {
+		l := &listeners[i]
+		found = append(found, findings(l.owner, l.invalid)...)
+		found = append(found, findings(l.owner, l.unresolved)...)
+		found = append(found, l.review...)
+		if c, ok := t.conflicts[l.name]; ok {
+			found = append(found, conflictFinding(l, c))
+		}
+		if answer := t.served.of(l.name); answer.failure != "" {
+			found = append(found, unservedFinding(l, answer))
+		}
+		serves = serves || g.bindable() && t.listenerAccepted(l)
+	}
+	return found, serves
 }
 
-func unservedFinding(key snapshot.Key, l *listener, a answer) diagnostic.Diagnostic {
-	return problem{field: l.field, message: "the data plane does not serve it: " + a.failure, fix: a.fix}.finding(key, diagnostic.Error)
+// countRoutes counts a route for each listener that it is attached to.
+func (t *Translator) countRoutes(listeners []listener) (routes int) {
+	for i := range listeners {
+		routes += t.attached[listeners[i].name]
+	}
+	return routes
+}
+
+func withoutRoutes(key snapshot.Key) diagnostic.Diagnostic {
+	return problem{
+		message: "no route is attached, so every request is answered with 404",
+		fix:     fmt.Sprintf("write an HTTPRoute with a parentRef to this %s", key.Kind),
+	}.finding(key, diagnostic.Warning)
+}
+
+func conflictFinding(l *listener, c conflict) diagnostic.Diagnostic {
+	return problem{field: l.field, message: c.message, fix: "give it another port, hostname or address"}.finding(l.owner, diagnostic.Error)
+}
+
+func unservedFinding(l *listener, a answer) diagnostic.Diagnostic {
+	return problem{field: l.field, message: "the data plane does not serve it: " + a.failure, fix: a.fix}.finding(l.owner, diagnostic.Error)
 }

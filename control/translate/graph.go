@@ -15,6 +15,7 @@ type stage int
 const (
 	stageClass stage = iota
 	stageGateway
+	stageListenerSet
 	stageRoute
 	stageUnserved
 	stageBackend
@@ -29,6 +30,8 @@ func stageOf(kind snapshot.Kind) (stage, bool) {
 		return stageClass, true
 	case snapshot.KindGateway:
 		return stageGateway, true
+	case snapshot.KindListenerSet:
+		return stageListenerSet, true
 	case snapshot.KindHTTPRoute:
 		return stageRoute, true
 	case snapshot.KindBackend:
@@ -36,7 +39,7 @@ func stageOf(kind snapshot.Kind) (stage, bool) {
 	case snapshot.KindReferenceGrant:
 		return stageGrant, true
 	case snapshot.KindGRPCRoute, snapshot.KindTLSRoute, snapshot.KindTCPRoute, snapshot.KindUDPRoute,
-		snapshot.KindBackendTLSPolicy, snapshot.KindListenerSet,
+		snapshot.KindBackendTLSPolicy,
 		snapshot.KindXBackend, snapshot.KindXBackendTrafficPolicy, snapshot.KindXMesh:
 		return stageUnserved, true
 	}
@@ -116,12 +119,13 @@ func (g *graph) unlink(key snapshot.Key, u unit) {
 // reader reads for one unit and remembers what was read, misses too.
 type reader struct {
 	snapshot *snapshot.Snapshot
-	bindings map[snapshot.Key]*attach.Gateway
+	bindings map[snapshot.Key]*attach.Parent
+	terms    map[snapshot.Key]*terms
 	read     map[snapshot.Key]struct{}
 }
 
 func (t *Translator) reader() *reader {
-	return &reader{snapshot: t.snapshot, bindings: t.bindings, read: map[snapshot.Key]struct{}{}}
+	return &reader{snapshot: t.snapshot, bindings: t.bindings, terms: t.terms, read: map[snapshot.Key]struct{}{}}
 }
 
 // Object implements [snapshot.Reader].
@@ -136,13 +140,24 @@ func (r *reader) Bucket(bucket snapshot.Key) iter.Seq[snapshot.Object] {
 	return r.snapshot.Bucket(bucket)
 }
 
-// binding is what routes see of a Gateway of ours; nil if it is none. It
-// changes less often than the Gateway.
-func (r *reader) binding(namespace, name string) *attach.Gateway {
-	r.read[bindingKey(namespace, name)] = struct{}{}
-	return r.bindings[snapshot.Key{Kind: snapshot.KindGateway, Namespace: namespace, Name: name}]
+// binding is what routes see of a Gateway or ListenerSet of ours; nil if it is
+// none. It changes less often than the object.
+func (r *reader) binding(parent snapshot.Key) *attach.Parent {
+	r.read[bindingKey(parent)] = struct{}{}
+	return r.bindings[parent]
 }
 
-func bindingKey(namespace, name string) snapshot.Key {
-	return snapshot.Key{Kind: "listeners of Gateway", Namespace: namespace, Name: name}
+func bindingKey(parent snapshot.Key) snapshot.Key {
+	return snapshot.Key{Kind: "listeners of " + parent.Kind, Namespace: parent.Namespace, Name: parent.Name}
+}
+
+// termsOf is what ListenerSets see of a Gateway of ours; nil if it is none. It
+// changes less often than the object.
+func (r *reader) termsOf(gateway snapshot.Key) *terms {
+	r.read[termsKey(gateway)] = struct{}{}
+	return r.terms[gateway]
+}
+
+func termsKey(gateway snapshot.Key) snapshot.Key {
+	return snapshot.Key{Kind: "terms of Gateway", Namespace: gateway.Namespace, Name: gateway.Name}
 }

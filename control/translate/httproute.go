@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -34,8 +33,8 @@ type route struct {
 }
 
 type attachedListener struct {
-	gateway snapshot.Key
-	name    string
+	owner snapshot.Key
+	name  string
 }
 
 // translateRoutes translates the HTTPRoutes that something changed for.
@@ -79,11 +78,11 @@ func (t *Translator) countAttached(before, after []attachedListener) {
 		if t.attached[l.name]--; t.attached[l.name] == 0 {
 			delete(t.attached, l.name)
 		}
-		t.work.unsettled[l.gateway] = struct{}{}
+		t.work.unsettled[l.owner] = struct{}{}
 	}
 	for _, l := range after {
 		t.attached[l.name]++
-		t.work.unsettled[l.gateway] = struct{}{}
+		t.work.unsettled[l.owner] = struct{}{}
 	}
 }
 
@@ -131,7 +130,7 @@ type parentTranslator struct {
 	object  *gatewayv1.HTTPRoute
 	rules   *ruleTranslator
 
-	// ours says that a parent is a Gateway of ours, or may become one.
+	// ours says that a parent is one of ours, or may become one.
 	ours        bool
 	statuses    []gatewayv1.RouteParentStatus
 	attachments []config.Attachment
@@ -149,24 +148,24 @@ func (p *parentTranslator) translate(refs []gatewayv1.ParentReference) {
 // parent binds the route to one parent. Parents of other controllers get no
 // status from this one.
 func (p *parentTranslator) parent(field string, ref gatewayv1.ParentReference) {
-	if !isGateway(ref) {
-		p.note(diagnostic.Info, field, fmt.Sprintf("Sluice attaches routes to Gateways, not to %s", groupKind(deref(ref.Group), deref(ref.Kind))), "")
+	parent, ok := parentKey(p.object, ref)
+	if !ok {
+		p.note(diagnostic.Info, field, fmt.Sprintf("Sluice attaches routes to Gateways and ListenerSets, not to %s", groupKind(deref(ref.Group), deref(ref.Kind))), "")
 		return
 	}
-	namespace := parentNamespace(p.object, ref)
-	gateway := p.r.binding(namespace, string(ref.Name))
-	if gateway == nil {
-		if snapshot.Get[*gatewayv1.Gateway](p.r, namespace, string(ref.Name)) == nil {
+	seen := p.r.binding(parent)
+	if seen == nil {
+		if p.r.Object(parent) == nil {
 			p.ours = true
-			p.note(diagnostic.Error, field, fmt.Sprintf("Gateway %s/%s does not exist", namespace, ref.Name), "write the namespace and name of an existing Gateway, or create it")
+			p.note(diagnostic.Error, field, fmt.Sprintf("%s %s/%s does not exist", parent.Kind, parent.Namespace, parent.Name), fmt.Sprintf("write the namespace and name of an existing %s, or create it", parent.Kind))
 		}
 		return
 	}
 	p.ours = true
-	binding := attach.Bind(p.seen(), ref, gateway, p.namespaceLabels)
+	binding := attach.Bind(p.seen(), ref, seen, func() labels.Set { return namespaceLabels(p.r, p.key.Namespace) })
 	accepted := p.accepted(binding)
 	if accepted.Status == metav1.ConditionTrue {
-		p.attach(gateway, binding)
+		p.attach(parent, binding)
 	} else if binding.Reason != "" {
 		p.note(diagnostic.Error, field, binding.Message, bindingFix(binding.Reason))
 	}
@@ -177,10 +176,6 @@ func (p *parentTranslator) parent(field string, ref gatewayv1.ParentReference) {
 	})
 }
 
-func isGateway(ref gatewayv1.ParentReference) bool {
-	return (ref.Group == nil || *ref.Group == gatewayv1.GroupName) && (ref.Kind == nil || *ref.Kind == "Gateway")
-}
-
 func (p *parentTranslator) seen() attach.Route {
 	seen := attach.Route{Kind: httpRouteKind.Kind, Namespace: p.key.Namespace}
 	for _, hostname := range p.object.Spec.Hostnames {
@@ -189,26 +184,17 @@ func (p *parentTranslator) seen() attach.Route {
 	return seen
 }
 
-func (p *parentTranslator) namespaceLabels() labels.Set {
-	namespace := snapshot.Get[*corev1.Namespace](p.r, "", p.key.Namespace)
-	if namespace == nil {
-		return nil
-	}
-	return namespace.Labels
-}
-
 // attach attaches the route to listeners. Two parentRefs may lead to the same
 // one, by its name and by its port.
-func (p *parentTranslator) attach(gateway *attach.Gateway, binding attach.Binding) {
-	key := snapshot.Key{Kind: snapshot.KindGateway, Namespace: gateway.Namespace, Name: gateway.Name}
+func (p *parentTranslator) attach(owner snapshot.Key, binding attach.Binding) {
 	for _, a := range binding.Attachments {
-		name := listenerName(key, a.Listener.Name)
-		if slices.Contains(p.attached, attachedListener{key, name}) {
+		l := attachedListener{owner, a.Listener.Configured}
+		if slices.Contains(p.attached, l) {
 			continue
 		}
-		p.attached = append(p.attached, attachedListener{key, name})
+		p.attached = append(p.attached, l)
 		if a.Listener.Served {
-			p.attachments = append(p.attachments, config.Attachment{Listener: name, Hostnames: a.Hostnames})
+			p.attachments = append(p.attachments, config.Attachment{Listener: l.name, Hostnames: a.Hostnames})
 		}
 	}
 }
@@ -281,7 +267,7 @@ func reviewHTTPRoute(key snapshot.Key, object *gatewayv1.HTTPRoute, translated *
 		warn("spec.parentRefs", "the route names no parent, so it is not served", "name a Gateway in parentRefs")
 	}
 	if len(parents.attached) > 0 && translated.config == nil {
-		warn("spec.parentRefs", "the route is attached only to listeners that are not served", "see the conditions of their Gateway")
+		warn("spec.parentRefs", "the route is attached only to listeners that are not served", "see the conditions of their Gateway or ListenerSet")
 	}
 	if scope := object.Spec.UseDefaultGateways; scope != "" && scope != gatewayv1.GatewayDefaultScopeNone {
 		warn("spec.useDefaultGateways", "default Gateways are valid; this version of Sluice does not serve that yet", "name a Gateway in parentRefs")

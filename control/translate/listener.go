@@ -11,14 +11,18 @@ import (
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control/attach"
+	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
-// listener is what a Gateway asks for with one of its listeners.
+// listener is what a Gateway or a ListenerSet asks for with one of its listeners.
 type listener struct {
-	// name is the listener's in the configuration: namespace/gateway/section.
+	// owner is the Gateway or the ListenerSet.
+	owner snapshot.Key
+	// name is the listener's in the configuration: namespace/gateway/section, or
+	// namespace/gateway/namespace/listenerset/section. No part has a slash in it.
 	name string
-	// field is the listener's path in the Gateway.
+	// field is the listener's path in its owner.
 	field    string
 	spec     *gatewayv1.Listener
 	hostname string
@@ -26,19 +30,26 @@ type listener struct {
 	kinds    []gatewayv1.RouteGroupKind
 	from     gatewayv1.FromNamespaces
 	selector labels.Selector
+	// certificates are those that an HTTPS listener shows, as far as they are
+	// usable, and grants the ReferenceGrants that they lean on.
+	certificates []config.Certificate
+	grants       []snapshot.Key
 	// invalid is why it cannot be served, unresolved which references are wrong.
 	invalid, unresolved []problem
+	review              []diagnostic.Diagnostic
 }
 
-func readListener(gateway snapshot.Key, index int, spec *gatewayv1.Listener) listener {
+func readListener(r *reader, owner snapshot.Key, prefix string, index int, spec *gatewayv1.Listener) listener {
 	l := listener{
-		name:     fmt.Sprintf("%s/%s/%s", gateway.Namespace, gateway.Name, spec.Name),
+		owner:    owner,
+		name:     fmt.Sprintf("%s/%s", prefix, spec.Name),
 		field:    fmt.Sprintf("spec.listeners[%d]", index),
 		spec:     spec,
 		hostname: strings.ToLower(string(deref(spec.Hostname))),
 		from:     gatewayv1.NamespacesFromSame,
 	}
 	l.checkProtocol()
+	l.readTLS(r)
 	l.readKinds()
 	l.readNamespaces()
 	return l
@@ -49,12 +60,12 @@ func (l *listener) checkProtocol() {
 	p := problem{
 		reason: string(gatewayv1.ListenerReasonUnsupportedProtocol),
 		field:  l.field + ".protocol",
-		fix:    "use protocol HTTP",
+		fix:    "use protocol HTTP or HTTPS",
 	}
 	switch l.spec.Protocol {
-	case gatewayv1.HTTPProtocolType:
+	case gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType:
 		return
-	case gatewayv1.HTTPSProtocolType, gatewayv1.TLSProtocolType, gatewayv1.TCPProtocolType, gatewayv1.UDPProtocolType:
+	case gatewayv1.TLSProtocolType, gatewayv1.TCPProtocolType, gatewayv1.UDPProtocolType:
 		p.message = fmt.Sprintf("protocol %s is valid; this version of Sluice does not serve it yet", l.spec.Protocol)
 	default:
 		p.message = fmt.Sprintf("Sluice knows no protocol %s", l.spec.Protocol)
@@ -71,7 +82,7 @@ var httpRouteKind = gatewayv1.RouteGroupKind{
 // readKinds obeys listeners[].allowedRoutes.kinds: kinds that do not fit are
 // reported, and those that do still attach.
 func (l *listener) readKinds() {
-	if l.spec.Protocol != gatewayv1.HTTPProtocolType {
+	if l.spec.Protocol != gatewayv1.HTTPProtocolType && l.spec.Protocol != gatewayv1.HTTPSProtocolType {
 		return
 	}
 	if l.spec.AllowedRoutes == nil || len(l.spec.AllowedRoutes.Kinds) == 0 {
@@ -121,70 +132,83 @@ func (l *listener) readNamespaces() {
 }
 
 // publishListeners puts the listeners that are served into the configuration
-// and tells the routes of a Gateway what they see of it, if that has changed.
+// and tells the routes of a Gateway or ListenerSet what they see of it, if that
+// has changed.
 func (t *Translator) publishListeners() {
-	for key := range t.work.unlisted {
-		g := t.gateways[key]
-		old := t.bindings[key]
+	for owner := range t.work.unlisted {
+		old := t.bindings[owner]
 		if old != nil {
 			for _, l := range old.Listeners {
-				t.putListener(listenerName(key, l.Name), nil)
+				t.putListener(l.Configured, nil)
 			}
 		}
-		next := t.binding(g)
-		t.putListeners(g, next)
+		next := t.binding(owner)
+		t.putListeners(owner, next)
 		if !reflect.DeepEqual(old, next) {
-			t.graph.touch(bindingKey(key.Namespace, key.Name))
+			t.graph.touch(bindingKey(owner))
 		}
 		if next == nil {
-			delete(t.bindings, key)
+			delete(t.bindings, owner)
 		} else {
-			t.bindings[key] = next
+			t.bindings[owner] = next
 		}
 	}
 }
 
-func listenerName(gateway snapshot.Key, section gatewayv1.SectionName) string {
-	return fmt.Sprintf("%s/%s/%s", gateway.Namespace, gateway.Name, section)
+// listenersOf are the listeners of a Gateway or ListenerSet and the Gateway that
+// they are served with; nil if there is none of ours.
+func (t *Translator) listenersOf(owner snapshot.Key) (*gateway, []listener) {
+	if set := t.sets[owner]; set != nil {
+		return t.gateways[set.gateway], set.listeners
+	}
+	if g := t.gateways[owner]; g != nil {
+		return g, g.listeners
+	}
+	return nil, nil
 }
 
-func (t *Translator) putListeners(g *gateway, binding *attach.Gateway) {
-	if g == nil {
-		return
-	}
-	for i, l := range g.listeners {
+func (t *Translator) putListeners(owner snapshot.Key, binding *attach.Parent) {
+	g, listeners := t.listenersOf(owner)
+	for i := range listeners {
 		if binding.Listeners[i].Served {
-			t.putListener(l.name, l.config(g))
+			t.putListener(listeners[i].name, listeners[i].config(g))
 		}
 	}
 }
 
 func (l *listener) config(g *gateway) *config.Listener {
 	return &config.Listener{
-		Name:      l.name,
-		Addresses: g.addresses,
-		Port:      uint16(l.spec.Port),
-		Protocol:  config.ProtocolHTTP,
-		Hostname:  l.hostname,
+		Name:         l.name,
+		Addresses:    g.addresses,
+		Port:         uint16(l.spec.Port),
+		Protocol:     config.Protocol(l.spec.Protocol),
+		Hostname:     l.hostname,
+		Certificates: l.certificates,
 	}
 }
 
-// binding is what routes see of the Gateway.
-func (t *Translator) binding(g *gateway) *attach.Gateway {
+// binding is what routes see of a Gateway or ListenerSet; nil if it is none of
+// ours.
+func (t *Translator) binding(owner snapshot.Key) *attach.Parent {
+	g, listeners := t.listenersOf(owner)
 	if g == nil {
 		return nil
 	}
-	binding := &attach.Gateway{Namespace: g.key.Namespace, Name: g.key.Name}
-	for _, l := range g.listeners {
-		_, inConflict := t.conflicts[l.name]
+	binding := &attach.Parent{Kind: owner.Kind, Namespace: owner.Namespace, Name: owner.Name}
+	if set := t.sets[owner]; set != nil {
+		binding.Refused = messages(set.refused)
+	}
+	for i := range listeners {
+		l := &listeners[i]
 		binding.Listeners = append(binding.Listeners, attach.Listener{
-			Name:     l.spec.Name,
-			Port:     l.spec.Port,
-			Hostname: l.hostname,
-			Kinds:    kindNames(l.kinds),
-			From:     l.from,
-			Selector: l.selector,
-			Served:   g.bindable() && len(l.invalid) == 0 && !inConflict,
+			Name:       l.spec.Name,
+			Configured: l.name,
+			Port:       l.spec.Port,
+			Hostname:   l.hostname,
+			Kinds:      kindNames(l.kinds),
+			From:       l.from,
+			Selector:   l.selector,
+			Served:     g.bindable() && t.listenerAccepted(l),
 		})
 	}
 	return binding

@@ -29,18 +29,18 @@ func (s *served) expect(delta *config.Delta) {
 	}
 }
 
-// takeReport keeps the report and unsettles the Gateways that it says something
-// new about.
+// takeReport keeps the report and unsettles the Gateways and ListenerSets that it
+// says something new about.
 func (t *Translator) takeReport(report config.Report) {
 	if report.Version < t.served.report.Version {
 		return
 	}
 	before := t.served
 	t.served.report = report
-	for key, g := range t.gateways {
-		for _, l := range g.listeners {
-			if before.of(l.name) != t.served.of(l.name) {
-				t.work.unsettled[key] = struct{}{}
+	for owner, parent := range t.bindings {
+		for i := range parent.Listeners {
+			if name := parent.Listeners[i].Configured; before.of(name) != t.served.of(name) {
+				t.work.unsettled[owner] = struct{}{}
 			}
 		}
 	}

@@ -41,14 +41,18 @@ type Translator struct {
 	graph    *graph
 
 	gateways  map[snapshot.Key]*gateway
-	ports     map[gatewayv1.PortNumber]map[snapshot.Key]bool // Gateways with a listener on the port
-	conflicts map[string]conflict                            // by listener
-	bindings  map[snapshot.Key]*attach.Gateway
+	terms     map[snapshot.Key]*terms // by Gateway
+	sets      map[snapshot.Key]*listenerSet
+	joined    map[snapshot.Key]joined // by ListenerSet
+	joins     map[snapshot.Key]joins  // by Gateway
+	ports     map[portKey]*port
+	conflicts map[string]conflict             // by listener
+	bindings  map[snapshot.Key]*attach.Parent // by Gateway and ListenerSet
 	routes    map[snapshot.Key]*route
 	attached  map[string]int       // routes by listener
 	used      counter[backendName] // rules by backend
 	backends  map[snapshot.Key]backendName
-	granted   counter[snapshot.Key] // routes by ReferenceGrant
+	granted   counter[snapshot.Key] // users by ReferenceGrant
 
 	served served
 	view   View
@@ -75,9 +79,13 @@ func New(options Options) *Translator {
 		snapshot:  snapshot.New(),
 		graph:     newGraph(),
 		gateways:  map[snapshot.Key]*gateway{},
-		ports:     map[gatewayv1.PortNumber]map[snapshot.Key]bool{},
+		terms:     map[snapshot.Key]*terms{},
+		sets:      map[snapshot.Key]*listenerSet{},
+		joined:    map[snapshot.Key]joined{},
+		joins:     map[snapshot.Key]joins{},
+		ports:     map[portKey]*port{},
 		conflicts: map[string]conflict{},
-		bindings:  map[snapshot.Key]*attach.Gateway{},
+		bindings:  map[snapshot.Key]*attach.Parent{},
 		routes:    map[snapshot.Key]*route{},
 		attached:  map[string]int{},
 		used:      counter[backendName]{},
@@ -93,17 +101,19 @@ func New(options Options) *Translator {
 func (t *Translator) Update(s *snapshot.Snapshot, changed []snapshot.Key) Result {
 	t.begin(s, changed)
 
-	t.translateClasses()  // which classes are ours
-	t.translateGateways() // which listeners each Gateway asks for
-	t.resolveConflicts()  // which of them cannot be told apart
-	t.publishListeners()  // which are served, and what routes see of them
-	t.translateRoutes()   // where routes attach, and what their rules do
-	t.translateUnserved() // what later versions will serve
-	t.translateBackends() // the endpoints behind the rules
-	t.settleBackends()    // what to say of Backend objects
-	t.reviewGrants()      // which grants nobody uses
-	t.composeDelta()      // what the data plane must be told
-	t.settleGateways()    // what to say of each Gateway, now that all is known
+	t.translateClasses()      // which classes are ours
+	t.translateGateways()     // which listeners each Gateway asks for
+	t.translateListenerSets() // which listeners ListenerSets add to them
+	t.resolveConflicts()      // which of them cannot be told apart
+	t.publishListeners()      // which are served, and what routes see of them
+	t.translateRoutes()       // where routes attach, and what their rules do
+	t.translateUnserved()     // what later versions will serve
+	t.translateBackends()     // the endpoints behind the rules
+	t.settleBackends()        // what to say of Backend objects
+	t.reviewGrants()          // which grants nobody uses
+	t.composeDelta()          // what the data plane must be told
+	t.settleListenerSets()    // what to say of each ListenerSet, now that all is known
+	t.settleGateways()        // and of each Gateway
 
 	return t.finish()
 }
@@ -114,6 +124,7 @@ func (t *Translator) Served(report config.Report) Result {
 	t.work = newWork(t.view)
 	t.work.delta = &config.Delta{Version: t.view.version}
 	t.takeReport(report)
+	t.settleListenerSets()
 	t.settleGateways()
 	return t.finish()
 }

@@ -35,7 +35,7 @@ func notServed(kind snapshot.Kind) string {
 	return fmt.Sprintf("the %s is valid; this version of Sluice does not serve objects of this kind yet", kind)
 }
 
-// parentRefs are the parents of a route, or of a ListenerSet.
+// parentRefs are the parents of a route.
 func parentRefs(object snapshot.Object) []gatewayv1.ParentReference {
 	switch o := object.(type) {
 	case *gatewayv1.GRPCRoute:
@@ -46,36 +46,38 @@ func parentRefs(object snapshot.Object) []gatewayv1.ParentReference {
 		return o.Spec.ParentRefs
 	case *gatewayv1.UDPRoute:
 		return o.Spec.ParentRefs
-	case *gatewayv1.ListenerSet:
-		ref := o.Spec.ParentRef
-		return []gatewayv1.ParentReference{{Group: ref.Group, Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}}
 	}
 	return nil
 }
 
-// ours reports whether the parent is a Gateway of ours.
-func ours(r *reader, object snapshot.Object, ref gatewayv1.ParentReference) bool {
-	return isGateway(ref) && r.binding(parentNamespace(object, ref), string(ref.Name)) != nil
+// parentKey is the Gateway or ListenerSet that the reference names, if it is to
+// one of these.
+func parentKey(object snapshot.Object, ref gatewayv1.ParentReference) (snapshot.Key, bool) {
+	key := snapshot.Key{Kind: snapshot.KindGateway, Namespace: object.GetNamespace(), Name: string(ref.Name)}
+	if ref.Kind != nil {
+		key.Kind = snapshot.Kind(*ref.Kind)
+	}
+	if ref.Namespace != nil {
+		key.Namespace = string(*ref.Namespace)
+	}
+	known := key.Kind == snapshot.KindGateway || key.Kind == snapshot.KindListenerSet
+	return key, known && (ref.Group == nil || *ref.Group == gatewayv1.GroupName)
 }
 
-// concerns reports whether a parent is a Gateway of ours, or none that exists.
+// ours reports whether the parent is a Gateway or ListenerSet of ours.
+func ours(r *reader, object snapshot.Object, ref gatewayv1.ParentReference) bool {
+	parent, ok := parentKey(object, ref)
+	return ok && r.binding(parent) != nil
+}
+
+// concerns reports whether a parent is one of ours, or none that exists.
 func concerns(r *reader, object snapshot.Object, refs []gatewayv1.ParentReference) bool {
 	for _, ref := range refs {
-		if ours(r, object, ref) {
-			return true
-		}
-		if isGateway(ref) && snapshot.Get[*gatewayv1.Gateway](r, parentNamespace(object, ref), string(ref.Name)) == nil {
+		if parent, ok := parentKey(object, ref); ok && (r.binding(parent) != nil || r.Object(parent) == nil) {
 			return true
 		}
 	}
 	return false
-}
-
-func parentNamespace(object snapshot.Object, ref gatewayv1.ParentReference) string {
-	if ref.Namespace != nil {
-		return string(*ref.Namespace)
-	}
-	return object.GetNamespace()
 }
 
 // unservedStatus is a status for each parent of ours: it does not take the kind.
@@ -85,12 +87,6 @@ func (t *Translator) unservedStatus(r *reader, object snapshot.Object, refs []ga
 	for _, ref := range refs {
 		if !ours(r, object, ref) {
 			continue
-		}
-		if _, ok := object.(*gatewayv1.ListenerSet); ok {
-			return status.Status{ListenerSet: &gatewayv1.ListenerSetStatus{Conditions: status.Observed(object.GetGeneration(),
-				status.False(gatewayv1.ListenerSetConditionAccepted, gatewayv1.ListenerSetReasonNotAllowed, message),
-				status.False(gatewayv1.ListenerSetConditionProgrammed, gatewayv1.ListenerSetReasonNotAllowed, message),
-			)}}
 		}
 		parents = append(parents, gatewayv1.RouteParentStatus{
 			ParentRef:      ref,

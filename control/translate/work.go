@@ -20,9 +20,10 @@ type work struct {
 	statuses    map[snapshot.Key]struct{}
 	diagnostics map[unit]struct{}
 
-	ports     map[int32]struct{}        // where conflicts must be resolved again
-	unlisted  map[snapshot.Key]struct{} // Gateways whose listeners must be published
-	unsettled map[snapshot.Key]struct{} // Gateways whose status must be made
+	// ports are where, and for which hostnames, conflicts must be resolved again.
+	ports     map[portKey]map[string]struct{}
+	unlisted  map[snapshot.Key]struct{} // Gateways and ListenerSets whose listeners must be published
+	unsettled map[snapshot.Key]struct{} // Gateways and ListenerSets whose status must be made
 }
 
 func newWork(before View) work {
@@ -31,7 +32,7 @@ func newWork(before View) work {
 		config:      map[config.Ref]struct{}{},
 		statuses:    map[snapshot.Key]struct{}{},
 		diagnostics: map[unit]struct{}{},
-		ports:       map[int32]struct{}{},
+		ports:       map[portKey]map[string]struct{}{},
 		unlisted:    map[snapshot.Key]struct{}{},
 		unsettled:   map[snapshot.Key]struct{}{},
 	}
