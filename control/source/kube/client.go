@@ -1,0 +1,196 @@
+// Package kube is the API server as Sluice sees it: objects come in by watches,
+// statuses and what Gateways need go out. Nothing else of Sluice knows a client.
+//
+// It stands on the small packages of client-go only. The clientset, its informers
+// and its leader election link and initialise every group of the Kubernetes API,
+// which is more than all the rest of a small gateway.
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+
+	"github.com/sluicegateway/sluice/control/snapshot"
+)
+
+// FieldManager owns the fields that Sluice writes.
+const FieldManager = "sluice.dev/gateway-controller"
+
+// requestTimeout bounds each request that is not a watch.
+const requestTimeout = 30 * time.Second
+
+// Client sends requests to an API server. It may be used by any number of goroutines.
+type Client struct {
+	scheme   *runtime.Scheme
+	groups   map[schema.GroupVersion]*rest.RESTClient
+	metadata metadata.Interface
+}
+
+// NewClient makes a client of the API server that a kubeconfig file names. Without
+// a file it is the server of the cluster that the program runs in; outside of a
+// cluster, the one of KUBECONFIG or of ~/.kube/config. It sends nothing yet.
+func NewClient(kubeconfig, userAgent string) (*Client, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no way to the API server: %w", err)
+	}
+	config.UserAgent = userAgent
+	return newClient(config)
+}
+
+func newClient(config *rest.Config) (*Client, error) {
+	// What matters of its words is logged here, once; it would say the same for
+	// each kind and each attempt.
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
+
+	config.QPS = -1 // The server has priority and fairness of its own.
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	transport, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{scheme: scheme, groups: map[schema.GroupVersion]*rest.RESTClient{}}
+	codecs := serializer.NewCodecFactory(scheme).WithoutConversion()
+	for _, k := range kinds {
+		if c.groups[k.version] != nil {
+			continue
+		}
+		if c.groups[k.version], err = groupClient(config, k, codecs, transport); err != nil {
+			return nil, err
+		}
+	}
+	c.metadata, err = metadata.NewForConfigAndClient(metadata.ConfigFor(config), transport)
+	return c, err
+}
+
+func groupClient(config *rest.Config, k kind, codecs runtime.NegotiatedSerializer, transport *http.Client) (*rest.RESTClient, error) {
+	group := rest.CopyConfig(config)
+	group.GroupVersion = &k.version
+	group.NegotiatedSerializer = codecs
+	group.APIPath = "/apis"
+	if k.version.Group == "" {
+		group.APIPath = "/api"
+	}
+	if !k.custom() {
+		group.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+		group.ContentType = runtime.ContentTypeProtobuf
+	}
+	return rest.RESTClientForConfigAndClient(group, transport)
+}
+
+// request begins one on an object, or on all of a namespace where it has no name.
+func (c *Client) request(verb func(*rest.RESTClient) *rest.Request, key snapshot.Key) (*rest.Request, kind, error) {
+	k, ok := kindOf(key.Kind)
+	if !ok {
+		return nil, kind{}, fmt.Errorf("kind %s is not one that Sluice writes", key.Kind)
+	}
+	r := verb(c.groups[k.version]).Resource(k.resource).NamespaceIfScoped(key.Namespace, !k.cluster).Timeout(requestTimeout)
+	return r, k, nil
+}
+
+// Get reads an object. Errors of the API server are those of package
+// k8s.io/apimachinery/pkg/api/errors, here and in all other requests.
+func (c *Client) Get(ctx context.Context, key snapshot.Key) (snapshot.Object, error) {
+	r, k, err := c.request((*rest.RESTClient).Get, key)
+	if err != nil {
+		return nil, err
+	}
+	return into(ctx, r.Name(key.Name), k)
+}
+
+// Create creates an object.
+func (c *Client) Create(ctx context.Context, object snapshot.Object) (snapshot.Object, error) {
+	r, k, err := c.request((*rest.RESTClient).Post, snapshot.Key{Kind: snapshot.KindOf(object), Namespace: object.GetNamespace()})
+	if err != nil {
+		return nil, err
+	}
+	return into(ctx, r.VersionedParams(&metav1.CreateOptions{FieldManager: FieldManager}, metav1.ParameterCodec).Body(object), k)
+}
+
+// Update replaces an object, if it still has the resourceVersion that it is given with.
+func (c *Client) Update(ctx context.Context, object snapshot.Object) (snapshot.Object, error) {
+	r, k, err := c.request((*rest.RESTClient).Put, snapshot.KeyOf(object))
+	if err != nil {
+		return nil, err
+	}
+	return into(ctx, r.Name(object.GetName()).VersionedParams(&metav1.UpdateOptions{FieldManager: FieldManager}, metav1.ParameterCodec).Body(object), k)
+}
+
+// Apply applies an object, or a subresource of it, by server-side apply as
+// [FieldManager]. Fields that others own are taken over. The patch needs neither
+// apiVersion nor kind.
+func (c *Client) Apply(ctx context.Context, key snapshot.Key, patch map[string]any, subresource string) (snapshot.Object, error) {
+	k, ok := kindOf(key.Kind)
+	if !ok {
+		return nil, fmt.Errorf("kind %s is not one that Sluice writes", key.Kind)
+	}
+	patch["apiVersion"], patch["kind"] = k.version.String(), string(k.name)
+	return c.patch(ctx, key, types.ApplyYAMLPatchType, patch, subresource, &metav1.PatchOptions{FieldManager: FieldManager, Force: new(true)})
+}
+
+// Merge changes an object, or a subresource of it, by a merge patch (RFC 7396). A
+// metadata.resourceVersion in the patch makes it fail where the object has another.
+func (c *Client) Merge(ctx context.Context, key snapshot.Key, patch map[string]any, subresource string) (snapshot.Object, error) {
+	return c.patch(ctx, key, types.MergePatchType, patch, subresource, &metav1.PatchOptions{FieldManager: FieldManager})
+}
+
+func (c *Client) patch(ctx context.Context, key snapshot.Key, how types.PatchType, patch map[string]any, subresource string, options *metav1.PatchOptions) (snapshot.Object, error) {
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return nil, err
+	}
+	r, k, err := c.request(func(g *rest.RESTClient) *rest.Request { return g.Patch(how) }, key)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Name(key.Name).VersionedParams(options, metav1.ParameterCodec).Body(body)
+	if subresource != "" {
+		r = r.SubResource(subresource)
+	}
+	return into(ctx, r, k)
+}
+
+// Delete deletes an object, if it is still the one with that UID.
+func (c *Client) Delete(ctx context.Context, key snapshot.Key, uid types.UID) error {
+	r, _, err := c.request((*rest.RESTClient).Delete, key)
+	if err != nil {
+		return err
+	}
+	return r.Name(key.Name).Body(&metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}}).Do(ctx).Error()
+}
+
+func into(ctx context.Context, r *rest.Request, k kind) (snapshot.Object, error) {
+	object := k.object()
+	if err := r.Do(ctx).Into(object); err != nil {
+		return nil, err
+	}
+	return object, nil
+}
+
+// watcher lists and watches a kind: all of it, or Sluice's own replicas.
+func (c *Client) watcher(k kind, replicasIn string) *cache.ListWatch {
+	if k.replicas {
+		return cache.NewFilteredListWatchFromClient(c.groups[k.version], k.resource, replicasIn, selectReplicas)
+	}
+	return cache.NewFilteredListWatchFromClient(c.groups[k.version], k.resource, metav1.NamespaceAll, func(*metav1.ListOptions) {})
+}

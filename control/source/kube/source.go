@@ -1,0 +1,196 @@
+package kube
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/sluicegateway/sluice/api/v1alpha1"
+	"github.com/sluicegateway/sluice/control/diagnostic"
+	"github.com/sluicegateway/sluice/control/snapshot"
+)
+
+// Update is what the API server has to say: changed objects, and which kinds and
+// Secrets cannot be read.
+type Update struct {
+	Changes []snapshot.Change
+	// Diagnostics are all that are in force, not only the new ones.
+	Diagnostics []diagnostic.Diagnostic
+}
+
+// Options of a Source.
+type Options struct {
+	Client *Client
+	// Namespace is the installation's own, where its replicas are.
+	Namespace string
+	Log       *slog.Logger
+	// Seen is called for each object that was set or removed at the API server,
+	// also where only its status changed. It is called with the store locked, so it
+	// must not ask for Latest. It may be nil.
+	Seen func(snapshot.Key)
+}
+
+// Source reads objects from an API server and follows their changes.
+//
+// It lists and watches what kinds.go names in all namespaces, and Pods and Leases
+// of its own namespace. Of Secrets it watches the metadata in all namespaces, and
+// gets those whole that a listener refers to: what the others hold never leaves
+// the API server. RBAC knows no right to metadata alone, though, so the role needs
+// get, list and watch for secrets; who may act as Sluice may read them all.
+type Source struct {
+	options Options
+	store   *store
+	batch   *batch
+	secrets *secretReader
+	reach   *reach
+
+	mu       sync.Mutex
+	findings map[snapshot.Kind]diagnostic.Diagnostic // kinds that cannot be read
+	waiting  sync.WaitGroup                          // for each follower's first word
+}
+
+// New makes a Source that has read nothing yet.
+func New(options Options) *Source {
+	s := &Source{options: options, batch: newBatch(), findings: map[snapshot.Kind]diagnostic.Diagnostic{}, reach: &reach{log: options.Log}}
+	s.store = newStore(s.seen)
+	s.secrets = newSecretReader(options.Client.Get, s.batch, s.store, options.Log)
+	return s
+}
+
+// Run calls update with all objects, then with each change, one call after the
+// other, until ctx ends. A server that is away is waited for: serving goes on with
+// what is known.
+func (s *Source) Run(ctx context.Context, update func(Update)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var followers sync.WaitGroup
+	defer followers.Wait()
+	defer cancel()
+	for _, f := range s.followers() {
+		s.waiting.Add(1)
+		followers.Go(func() { f.run(ctx) })
+	}
+	if !s.settle(ctx) {
+		return nil
+	}
+	followers.Go(func() { s.secrets.run(ctx) })
+	select {
+	case <-s.secrets.first:
+	case <-ctx.Done():
+		return nil
+	}
+	s.batch.deliver(ctx, func(changes []snapshot.Change) {
+		update(Update{Changes: changes, Diagnostics: s.diagnostics()})
+	})
+	return nil
+}
+
+// settle waits until each follower has read its kind, or knows that it cannot.
+func (s *Source) settle(ctx context.Context) bool {
+	settled := make(chan struct{})
+	go func() { s.waiting.Wait(); close(settled) }()
+	select {
+	case <-settled:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Latest is an object as the API server showed it last, with its newest status;
+// nil if there is none.
+func (s *Source) Latest(key snapshot.Key) snapshot.Object { return s.store.get(key) }
+
+// Reachable reports whether the API server answered the last request of a watch.
+func (s *Source) Reachable() bool { return s.reach.fine() }
+
+// seen takes an object that was set (object) or removed (nil); news says whether
+// the translation has to know.
+func (s *Source) seen(key snapshot.Key, object snapshot.Object, news bool) {
+	switch {
+	case key.Kind == snapshot.KindSecret:
+		s.secrets.changed(key)
+	case news:
+		s.batch.put(key, object)
+		s.secrets.refer(key, object)
+	}
+	if s.options.Seen != nil {
+		s.options.Seen(key)
+	}
+}
+
+// find notes why a kind cannot be read, or that it can.
+func (s *Source) find(k kind, found *diagnostic.Diagnostic) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, was := s.findings[k.name]
+	switch {
+	case found == nil && was:
+		delete(s.findings, k.name)
+		s.options.Log.Info("the kind is read again", "kind", k.name)
+	case found != nil && before != *found:
+		s.findings[k.name] = *found
+		s.options.Log.Log(context.Background(), level(found.Severity), found.Message, "kind", k.name, "fix", found.Fix)
+	default:
+		return
+	}
+	s.batch.nudge()
+}
+
+func level(s diagnostic.Severity) slog.Level {
+	if s == diagnostic.Info {
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
+}
+
+func (s *Source) diagnostics() []diagnostic.Diagnostic {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []diagnostic.Diagnostic
+	for _, d := range s.findings {
+		all = append(all, d)
+	}
+	all = append(all, s.secrets.diagnostics()...)
+	slices.SortFunc(all, func(a, b diagnostic.Diagnostic) int {
+		return cmp.Or(a.Object.Compare(b.Object), cmp.Compare(a.Message, b.Message))
+	})
+	return all
+}
+
+// followers make one for each kind.
+func (s *Source) followers() []*follower {
+	var all []*follower
+	for _, k := range kinds {
+		all = append(all, s.follower(k, s.options.Client.watcher(k, s.options.Namespace), k.object()))
+	}
+	for _, k := range []kind{secrets, definitions} {
+		all = append(all, s.follower(k, metadataWatcher(s.options.Client.metadata, k), &metav1.PartialObjectMetadata{}))
+	}
+	for _, f := range all {
+		if f.kind.name != snapshot.KindCustomResourceDefinition {
+			continue
+		}
+		f.sink.after = func(name string) {
+			for _, other := range all {
+				if other.kind.custom() && other.kind.definition() == name {
+					other.retry()
+				}
+			}
+		}
+	}
+	return all
+}
+
+func metadataWatcher(client metadata.Interface, k kind) *cache.ListWatch {
+	objects := client.Resource(k.version.WithResource(k.resource))
+	return &cache.ListWatch{ListWithContextFunc: listMetadata(objects), WatchFuncWithContext: objects.Watch}
+}
+
+// selectReplicas selects the Pods and the Leases of Sluice's replicas.
+func selectReplicas(o *metav1.ListOptions) { o.LabelSelector = v1alpha1.LabelReplica + "=true" }
