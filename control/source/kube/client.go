@@ -39,6 +39,7 @@ type Client struct {
 	scheme   *runtime.Scheme
 	groups   map[schema.GroupVersion]*rest.RESTClient
 	metadata metadata.Interface
+	writes   writes
 }
 
 // NewClient makes a client of the API server that a kubeconfig file names. Without
@@ -124,7 +125,7 @@ func (c *Client) Create(ctx context.Context, object snapshot.Object) (snapshot.O
 	if err != nil {
 		return nil, err
 	}
-	return into(ctx, r.VersionedParams(&metav1.CreateOptions{FieldManager: FieldManager}, metav1.ParameterCodec).Body(object), k)
+	return c.write(ctx, r.VersionedParams(&metav1.CreateOptions{FieldManager: FieldManager}, metav1.ParameterCodec).Body(object), k, "")
 }
 
 // Update replaces an object, if it still has the resourceVersion that it is given with.
@@ -133,7 +134,7 @@ func (c *Client) Update(ctx context.Context, object snapshot.Object) (snapshot.O
 	if err != nil {
 		return nil, err
 	}
-	return into(ctx, r.Name(object.GetName()).VersionedParams(&metav1.UpdateOptions{FieldManager: FieldManager}, metav1.ParameterCodec).Body(object), k)
+	return c.write(ctx, r.Name(object.GetName()).VersionedParams(&metav1.UpdateOptions{FieldManager: FieldManager}, metav1.ParameterCodec).Body(object), k, "")
 }
 
 // Apply applies an object, or a subresource of it, by server-side apply as
@@ -167,7 +168,7 @@ func (c *Client) patch(ctx context.Context, key snapshot.Key, how types.PatchTyp
 	if subresource != "" {
 		r = r.SubResource(subresource)
 	}
-	return into(ctx, r, k)
+	return c.write(ctx, r, k, subresource)
 }
 
 // Delete deletes an object, if it is still the one with that UID.
@@ -176,7 +177,15 @@ func (c *Client) Delete(ctx context.Context, key snapshot.Key, uid types.UID) er
 	if err != nil {
 		return err
 	}
-	return r.Name(key.Name).Body(&metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}}).Do(ctx).Error()
+	err = r.Name(key.Name).Body(&metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}}).Do(ctx).Error()
+	c.writes.count(key.Kind, "", err)
+	return err
+}
+
+func (c *Client) write(ctx context.Context, r *rest.Request, k kind, subresource string) (snapshot.Object, error) {
+	object, err := into(ctx, r, k)
+	c.writes.count(k.name, subresource, err)
+	return object, err
 }
 
 func into(ctx context.Context, r *rest.Request, k kind) (snapshot.Object, error) {
