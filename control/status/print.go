@@ -6,6 +6,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
 // String prints the status for people, a condition on each line. Time stamps
@@ -19,6 +21,9 @@ func (s Status) String() string {
 		s.printGateway(&b)
 	case s.ListenerSet != nil:
 		printConditions(&b, "", s.ListenerSet.Conditions)
+		for _, l := range s.ListenerSet.Listeners {
+			printListener(&b, gatewayv1.ListenerStatus(l))
+		}
 	case s.Backend != nil:
 		printConditions(&b, "", s.Backend.Conditions)
 	case s.Route != nil:
@@ -38,11 +43,19 @@ func (s Status) printGateway(b *strings.Builder) {
 	if len(addresses) > 0 {
 		fmt.Fprintf(b, "addresses %s\n", strings.Join(addresses, " "))
 	}
+	if n := s.Gateway.AttachedListenerSets; n != nil {
+		fmt.Fprintf(b, "attachedListenerSets %d\n", *n)
+	}
 	printConditions(b, "", s.Gateway.Conditions)
 	for _, l := range s.Gateway.Listeners {
-		fmt.Fprintf(b, "listener %s attachedRoutes=%d supportedKinds=%s\n", l.Name, l.AttachedRoutes, printKinds(l.SupportedKinds))
-		printConditions(b, "  ", l.Conditions)
+		printListener(b, l)
 	}
+}
+
+// printListener prints the status of a listener of a Gateway or ListenerSet.
+func printListener(b *strings.Builder, l gatewayv1.ListenerStatus) {
+	fmt.Fprintf(b, "listener %s attachedRoutes=%d supportedKinds=%s\n", l.Name, l.AttachedRoutes, printKinds(l.SupportedKinds))
+	printConditions(b, "  ", l.Conditions)
 }
 
 func printKinds(kinds []gatewayv1.RouteGroupKind) string {
@@ -53,7 +66,8 @@ func printKinds(kinds []gatewayv1.RouteGroupKind) string {
 	return "[" + strings.Join(names, " ") + "]"
 }
 
-// printRef is "namespace/name#section:port", with what is set.
+// printRef is "namespace/name#section:port", with what is set, and the kind in
+// front if it is no Gateway.
 func printRef(ref gatewayv1.ParentReference) string {
 	p := parentOf(ref)
 	text := p.name
@@ -65,6 +79,9 @@ func printRef(ref gatewayv1.ParentReference) string {
 	}
 	if p.port != 0 {
 		text += fmt.Sprintf(":%d", p.port)
+	}
+	if p.kind != "" && p.kind != string(snapshot.KindGateway) {
+		text = p.kind + " " + text
 	}
 	return text
 }

@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"crypto/tls"
 	"fmt"
 	"strings"
 
@@ -81,23 +80,22 @@ func (l *listener) readCertificate(r *reader, field string, ref gatewayv1.Secret
 // takeCertificate takes the certificate of a Secret, of type kubernetes.io/tls or
 // of another with the same keys, or says what is wrong with it.
 func (l *listener) takeCertificate(field string, secret *corev1.Secret) (message, fix string) {
-	chain, key := secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]
-	if len(chain) == 0 || len(key) == 0 {
+	certificate := config.Certificate{
+		Name:  fmt.Sprintf("secret/%s/%s", secret.Namespace, secret.Name),
+		Chain: secret.Data[corev1.TLSCertKey],
+		Key:   secret.Data[corev1.TLSPrivateKeyKey],
+	}
+	if len(certificate.Chain) == 0 || len(certificate.Key) == 0 {
 		return "has no certificate: it needs the keys tls.crt and tls.key", "refer to a Secret of type kubernetes.io/tls"
 	}
-	pair, err := tls.X509KeyPair(chain, key)
+	pair, err := certificate.Pair()
 	if err != nil {
-		// These errors tell of the form of the data, never what they hold.
 		return "has no usable certificate: " + strings.TrimPrefix(err.Error(), "tls: "), "write the chain in PEM, leaf first, to tls.crt, and the leaf's private key to tls.key"
 	}
 	if name := strings.Replace(l.hostname, "*", "www", 1); name != "" && pair.Leaf.VerifyHostname(name) != nil {
 		l.warn(field, fmt.Sprintf("the certificate in Secret %s/%s is not for the listener's hostname %s, so clients will not trust it", secret.Namespace, secret.Name, l.hostname), "use a certificate whose DNS names cover the hostname")
 	}
-	l.certificates = append(l.certificates, config.Certificate{
-		Name:  fmt.Sprintf("secret/%s/%s", secret.Namespace, secret.Name),
-		Chain: chain,
-		Key:   key,
-	})
+	l.certificates = append(l.certificates, certificate)
 	return "", ""
 }
 

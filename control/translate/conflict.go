@@ -206,7 +206,8 @@ func family(l *listener) string {
 
 // resolvePort finds the conflicts among the claims to one port, by listener
 // name. Of the listeners of one object none may win, says the API; of several
-// objects the first wins.
+// objects the first wins. What a ListenerSet has lost to those before it is no
+// rival of its other listeners.
 func resolvePort(claims []claim) map[string]conflict {
 	conflicts := map[string]conflict{}
 	var standing register
@@ -216,10 +217,29 @@ func resolvePort(claims []claim) map[string]conflict {
 			own = claims[:end]
 		}
 		claims = claims[len(own):]
-		resolveWithin(own, conflicts)
-		resolveAgainst(own, &standing, conflicts)
+		if own[0].set == nil {
+			resolveWithin(own, conflicts)
+			resolveAgainst(free(own, conflicts), &standing, conflicts)
+		} else {
+			resolveAgainst(own, &standing, conflicts)
+			resolveWithin(free(own, conflicts), conflicts)
+		}
+		for _, c := range free(own, conflicts) {
+			standing.add(c)
+		}
 	}
 	return conflicts
+}
+
+// free are the claims that have no conflict so far.
+func free(claims []claim, conflicts map[string]conflict) []claim {
+	var all []claim
+	for _, c := range claims {
+		if _, ok := conflicts[c.listener.name]; !ok {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // resolveWithin finds the conflicts among the claims of one object. A TCP
@@ -238,18 +258,12 @@ func resolveWithin(own []claim, conflicts map[string]conflict) {
 	}
 }
 
-// resolveAgainst finds the conflicts of one object with those before it. What
-// has none joins the claims that stand.
+// resolveAgainst finds the conflicts of one object with those before it.
 func resolveAgainst(own []claim, standing *register, conflicts map[string]conflict) {
 	for _, c := range own {
-		if _, ok := conflicts[c.listener.name]; ok {
-			continue
-		}
 		if winner, reason := standing.clash(c); reason != "" {
 			conflicts[c.listener.name] = conflictWith(reason, c, winner)
-			continue
 		}
-		standing.add(c)
 	}
 }
 
@@ -276,11 +290,11 @@ func (r *register) add(c claim) {
 }
 
 func (r *register) clash(c claim) (claim, gatewayv1.ListenerConditionReason) {
-	for f, others := range r.byFamily {
+	for _, f := range []string{"clear", "TLS"} {
 		if f == family(c.listener) {
 			continue
 		}
-		for _, other := range others {
+		for _, other := range r.byFamily[f] {
 			if reason := clash(other, c); reason != "" {
 				return other, reason
 			}
@@ -340,7 +354,7 @@ func conflictWith(reason gatewayv1.ListenerConditionReason, loser, other claim) 
 // ListenerSets in other namespaces it learns nothing (ListenerSet.spec.listeners).
 func (c claim) names(other claim) string {
 	if c.set != nil && other.set != nil && c.set.key.Namespace != other.set.key.Namespace {
-		return "a ListenerSet of another namespace"
+		return "a listener of another namespace"
 	}
 	return "listener " + other.listener.name
 }

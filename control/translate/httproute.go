@@ -167,7 +167,7 @@ func (p *parentTranslator) parent(field string, ref gatewayv1.ParentReference) {
 	if accepted.Status == metav1.ConditionTrue {
 		p.attach(parent, binding)
 	} else if binding.Reason != "" {
-		p.note(diagnostic.Error, field, binding.Message, bindingFix(binding.Reason))
+		p.note(diagnostic.Error, field, binding.Message, bindingFix(seen, binding.Reason))
 	}
 	p.statuses = append(p.statuses, gatewayv1.RouteParentStatus{
 		ParentRef:      ref,
@@ -241,7 +241,10 @@ func partiallyInvalid(rules *ruleTranslator) metav1.Condition {
 		fmt.Sprintf("Dropped Rule %s: %s", strings.Join(rules.dropped, ", "), messages(rules.invalid)))
 }
 
-func bindingFix(reason gatewayv1.RouteConditionReason) string {
+func bindingFix(parent *attach.Parent, reason gatewayv1.RouteConditionReason) string {
+	if parent.Refused != "" {
+		return fmt.Sprintf("see the conditions of the %s", parent.Kind)
+	}
 	switch reason {
 	case gatewayv1.RouteReasonNoMatchingParent:
 		return "correct sectionName and port, or remove them to attach to all listeners"

@@ -195,8 +195,8 @@ func (t *Translator) binding(owner snapshot.Key) *attach.Parent {
 		return nil
 	}
 	binding := &attach.Parent{Kind: owner.Kind, Namespace: owner.Namespace, Name: owner.Name}
-	if set := t.sets[owner]; set != nil {
-		binding.Refused = messages(set.refused)
+	if set := t.sets[owner]; set != nil && len(set.refused) > 0 {
+		binding.Refused = set.refused[0].message
 	}
 	for i := range listeners {
 		l := &listeners[i]

@@ -27,7 +27,7 @@ func TestIncrementalEqualsFromScratch(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			f := newFollower()
-			w := world{newRandom(seed)}
+			w := world{newRandom(seed), t}
 			for step := range 60 {
 				var changes []snapshot.Change
 				for range 1 + w.IntN(4) {
@@ -78,8 +78,8 @@ func (f *follower) step(t *testing.T, changes []snapshot.Change) {
 	if err := f.translator.View().Config().Validate(); err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff(resources(f.translator.View().Config()), f.resources); diff != "" {
-		t.Errorf("in force (-) and by deltas (+) differ:\n%s", diff)
+	if diff := cmp.Diff(resources(scratch.View().Config()), f.resources); diff != "" {
+		t.Errorf("from scratch (-) and by deltas (+) differ:\n%s", diff)
 	}
 	if diff := cmp.Diff(maps.Collect(f.translator.View().Statuses()), f.statuses); diff != "" {
 		t.Errorf("statuses in force (-) and by changes (+) differ:\n%s", diff)
@@ -102,7 +102,7 @@ func (f *follower) follow(result translate.Result) {
 func resources(d *config.Delta) map[config.Ref]string {
 	all := map[config.Ref]string{}
 	for _, l := range d.Listeners {
-		all[config.Ref{Kind: config.KindListener, Name: l.Name}] = l.String()
+		all[config.Ref{Kind: config.KindListener, Name: l.Name}] = l.String() + fmt.Sprint(l.Certificates)
 	}
 	for _, r := range d.Routes {
 		all[config.Ref{Kind: config.KindRoute, Name: r.Name}] = r.String()
@@ -138,7 +138,10 @@ func print(view translate.View) string {
 }
 
 // world makes random objects with few names, so that they meet.
-type world struct{ *rand.Rand }
+type world struct {
+	*rand.Rand
+	t testing.TB
+}
 
 func pick[T any](w world, values ...T) T { return values[w.IntN(len(values))] }
 
@@ -161,7 +164,7 @@ func (w world) change() snapshot.Change {
 }
 
 func (w world) object() snapshot.Object {
-	switch w.IntN(12) {
+	switch w.IntN(15) {
 	case 0:
 		return &gatewayv1.GatewayClass{
 			ObjectMeta: metav1.ObjectMeta{Name: pick(w, "sluice", "other")},
@@ -179,58 +182,30 @@ func (w world) object() snapshot.Object {
 		return w.slice()
 	case 9:
 		return &gatewayv1.ReferenceGrant{ObjectMeta: w.meta(pick(w, "x", "y")), Spec: gatewayv1.ReferenceGrantSpec{
-			From: []gatewayv1.ReferenceGrantFrom{{Group: gatewayv1.GroupName, Kind: "HTTPRoute", Namespace: pick[gatewayv1.Namespace](w, "a", "b")}},
+			From: []gatewayv1.ReferenceGrantFrom{{Group: gatewayv1.GroupName, Kind: pick[gatewayv1.Kind](w, "HTTPRoute", "Gateway", "ListenerSet"), Namespace: pick[gatewayv1.Namespace](w, "a", "b")}},
 			To:   []gatewayv1.ReferenceGrantTo{{Kind: pick[gatewayv1.Kind](w, "Service", "Secret")}},
 		}}
 	case 10:
 		return &v1alpha1.Backend{ObjectMeta: w.meta("s1"), Spec: v1alpha1.BackendSpec{
 			Endpoints: []v1alpha1.BackendEndpoint{{FQDN: &v1alpha1.FQDNEndpoint{Hostname: pick(w, "one.example", "two.example"), Port: 80}}},
 		}}
+	case 11:
+		return w.secret()
+	case 12, 13:
+		return w.listenerSet()
 	}
 	return w.unserved()
 }
 
 func (w world) unserved() snapshot.Object {
-	switch w.IntN(3) {
-	case 0:
+	if w.IntN(2) == 0 {
 		return &gatewayv1.GRPCRoute{ObjectMeta: w.meta("g"), Spec: gatewayv1.GRPCRouteSpec{CommonRouteSpec: w.parents()}}
-	case 1:
-		return &gatewayv1.ListenerSet{ObjectMeta: w.meta("l"), Spec: gatewayv1.ListenerSetSpec{ParentRef: gatewayv1.ParentGatewayReference{Name: pick[gatewayv1.ObjectName](w, "g1", "g2")}}}
 	}
 	policy := &gatewayv1.BackendTLSPolicy{ObjectMeta: w.meta("p")}
 	policy.Spec.TargetRefs = []gatewayv1.LocalPolicyTargetReferenceWithSectionName{{
 		LocalPolicyTargetReference: gatewayv1.LocalPolicyTargetReference{Kind: "Service", Name: pick[gatewayv1.ObjectName](w, "s1", "s2")},
 	}}
 	return policy
-}
-
-func (w world) gateway() *gatewayv1.Gateway {
-	g := &gatewayv1.Gateway{ObjectMeta: w.meta(pick(w, "g1", "g2")), Spec: gatewayv1.GatewaySpec{GatewayClassName: pick[gatewayv1.ObjectName](w, "sluice", "sluice", "other")}}
-	for i := range 1 + w.IntN(3) {
-		from := pick(w, gatewayv1.NamespacesFromAll, gatewayv1.NamespacesFromSame, gatewayv1.NamespacesFromSelector)
-		g.Spec.Listeners = append(g.Spec.Listeners, gatewayv1.Listener{
-			Name:     gatewayv1.SectionName(fmt.Sprintf("l%d", i)),
-			Port:     pick[gatewayv1.PortNumber](w, 80, 80, 81),
-			Protocol: pick(w, gatewayv1.HTTPProtocolType, gatewayv1.HTTPProtocolType, gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType),
-			Hostname: pick[*gatewayv1.Hostname](w, nil, new(gatewayv1.Hostname("*.example")), new(gatewayv1.Hostname("x.example"))),
-			AllowedRoutes: &gatewayv1.AllowedRoutes{Namespaces: &gatewayv1.RouteNamespaces{
-				From:     &from,
-				Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "red"}},
-			}},
-		})
-	}
-	if w.IntN(3) == 0 {
-		g.Spec.Addresses = []gatewayv1.GatewaySpecAddress{{Value: pick(w, "127.0.0.1", "127.0.0.2", "")}}
-	}
-	return g
-}
-
-func (w world) parents() gatewayv1.CommonRouteSpec {
-	return gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{
-		Name:        pick[gatewayv1.ObjectName](w, "g1", "g2"),
-		Namespace:   pick[*gatewayv1.Namespace](w, nil, new(gatewayv1.Namespace("a"))),
-		SectionName: pick[*gatewayv1.SectionName](w, nil, new(gatewayv1.SectionName("l1"))),
-	}}}
 }
 
 func (w world) route() *gatewayv1.HTTPRoute {

@@ -149,7 +149,7 @@ func conditions(s status.Status) []metav1.Condition {
 
 // Objects are never changed once they are part of a snapshot.
 func TestObjectsStayAsTheyAre(t *testing.T) {
-	w := world{newRandom(1)}
+	w := world{newRandom(1), t}
 	var changes []snapshot.Change
 	before := map[snapshot.Key]snapshot.Object{}
 	for range 200 {
