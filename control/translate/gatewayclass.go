@@ -15,9 +15,7 @@ import (
 )
 
 // supported are the features of the specification that this version serves.
-// Only what works stands here. The features have no name for HTTP without TLS:
-// Gateway, HTTPRoute and ReferenceGrant stand for what does not need it, and
-// listeners that do are refused with UnsupportedProtocol.
+// Only what works stands here.
 var supported = []features.FeatureName{
 	features.SupportGateway,
 	features.SupportGatewayPort8080,
@@ -25,6 +23,7 @@ var supported = []features.FeatureName{
 	features.SupportGatewayAddressEmpty,
 	features.SupportGatewayHTTPListenerIsolation,
 	features.SupportReferenceGrant,
+	features.SupportListenerSet,
 
 	features.SupportHTTPRoute,
 	features.SupportHTTPRouteBackendRequestHeaderModification,

@@ -39,6 +39,64 @@ func BenchmarkAddedAndRemovedRoute(b *testing.B) {
 	})
 }
 
+// BenchmarkChangedListenerSet changes one of many ListenerSets of a Gateway, each
+// with two listeners and a route.
+func BenchmarkChangedListenerSet(b *testing.B) {
+	benchmarkSets(b, func(i, turn int) snapshot.Object { return benchSet(i, fmt.Sprintf("t%d.example", turn)) })
+}
+
+// BenchmarkChangedRouteOfListenerSet changes one route, which is attached to one
+// of many ListenerSets.
+func BenchmarkChangedRouteOfListenerSet(b *testing.B) {
+	benchmarkSets(b, func(i, turn int) snapshot.Object {
+		route := benchSetRoute(i)
+		route.Generation = int64(turn)
+		if turn%2 == 0 {
+			route.Spec.ParentRefs[0].SectionName = new(gatewayv1.SectionName("http"))
+		}
+		return route
+	})
+}
+
+func benchmarkSets(b *testing.B, next func(i, turn int) snapshot.Object) {
+	for _, size := range []int{100, 2500} {
+		b.Run(fmt.Sprintf("sets=%d", size), func(b *testing.B) {
+			changes := benchObjects(0)
+			gateway := changes[1].Object.(*gatewayv1.Gateway)
+			gateway.Spec.AllowedListeners = &gatewayv1.AllowedListeners{Namespaces: &gatewayv1.ListenerNamespaces{From: new(gatewayv1.NamespacesFromAll)}}
+			pair := testPair(b, "*.example")
+			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "tls"}, Data: map[string][]byte{"tls.crt": pair.chain, "tls.key": pair.key}}
+			changes = append(changes, snapshot.Change{Key: snapshot.KeyOf(secret), Object: secret})
+			for i := range size {
+				for _, object := range []snapshot.Object{benchSet(i, benchName(i)+".example"), benchSetRoute(i)} {
+					changes = append(changes, snapshot.Change{Key: snapshot.KeyOf(object), Object: object})
+				}
+			}
+			benchmarkUpdates(b, snapshot.New().With(changes), size, next)
+		})
+	}
+}
+
+func benchSet(i int, hostname string) *gatewayv1.ListenerSet {
+	set := &gatewayv1.ListenerSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: benchName(i)}}
+	set.Spec.ParentRef.Name = "gw"
+	name := new(gatewayv1.Hostname(hostname))
+	tls := &gatewayv1.ListenerTLSConfig{CertificateRefs: []gatewayv1.SecretObjectReference{{Name: "tls"}}}
+	set.Spec.Listeners = []gatewayv1.ListenerEntry{
+		{Name: "http", Port: 80, Protocol: gatewayv1.HTTPProtocolType, Hostname: name},
+		{Name: "https", Port: 443, Protocol: gatewayv1.HTTPSProtocolType, Hostname: name, TLS: tls},
+	}
+	return set
+}
+
+func benchSetRoute(i int) *gatewayv1.HTTPRoute {
+	route := benchRoute(i)
+	route.Spec.Hostnames = nil
+	route.Spec.ParentRefs[0].Kind = new(gatewayv1.Kind("ListenerSet"))
+	route.Spec.ParentRefs[0].Name = gatewayv1.ObjectName(benchName(i))
+	return route
+}
+
 func BenchmarkFromScratch(b *testing.B) {
 	for _, size := range []int{100, 1000, 10000} {
 		b.Run(fmt.Sprintf("routes=%d", size), func(b *testing.B) {
@@ -54,20 +112,24 @@ func benchmarkChange(b *testing.B, next func(i, turn int) snapshot.Object) {
 	for _, size := range []int{100, 1000, 10000} {
 		b.Run(fmt.Sprintf("routes=%d", size), func(b *testing.B) {
 			s := snapshot.New().With(benchObjects(size))
-			translator := translate.New(propertyOptions)
-			translator.Update(s, nil)
-			b.ReportAllocs()
-			turn := 0
-			for b.Loop() {
-				turn++
-				change := snapshot.Change{Key: snapshot.KeyOf(benchRoute(-1)), Object: next(turn%size, turn)}
-				if change.Object != nil {
-					change.Key = snapshot.KeyOf(change.Object)
-				}
-				s = s.With([]snapshot.Change{change})
-				translator.Update(s, []snapshot.Key{change.Key})
-			}
+			benchmarkUpdates(b, s, size, next)
 		})
+	}
+}
+
+func benchmarkUpdates(b *testing.B, s *snapshot.Snapshot, size int, next func(i, turn int) snapshot.Object) {
+	translator := translate.New(propertyOptions)
+	translator.Update(s, nil)
+	b.ReportAllocs()
+	turn := 0
+	for b.Loop() {
+		turn++
+		change := snapshot.Change{Key: snapshot.KeyOf(benchRoute(-1)), Object: next(turn%size, turn)}
+		if change.Object != nil {
+			change.Key = snapshot.KeyOf(change.Object)
+		}
+		s = s.With([]snapshot.Change{change})
+		translator.Update(s, []snapshot.Key{change.Key})
 	}
 }
 
