@@ -194,3 +194,6 @@ func metadataWatcher(client metadata.Interface, k kind) *cache.ListWatch {
 
 // selectReplicas selects the Pods and the Leases of Sluice's replicas.
 func selectReplicas(o *metav1.ListOptions) { o.LabelSelector = v1alpha1.LabelReplica + "=true" }
+
+// all are the objects of a kind as the API server showed them last, in no order.
+func (s *Source) all(k snapshot.Kind) []snapshot.Object { return s.store.all(k) }

@@ -36,6 +36,12 @@ func (s *store) get(key snapshot.Key) snapshot.Object {
 	return s.objects[key.Kind][key]
 }
 
+func (s *store) all(k snapshot.Kind) []snapshot.Object {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.objects[k]))
+}
+
 func (s *store) set(k kind, object snapshot.Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
