@@ -88,9 +88,11 @@ func (e *Election) try(ctx context.Context, limit time.Duration) bool {
 	defer cancel()
 	lease, err := e.get(ctx)
 	if err == nil && lease == nil {
-		lease, err = e.create(ctx)
+		_, err = e.see(e.options.Client.Create(ctx, e.signed(&coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{Namespace: e.key.Namespace, Name: e.key.Name},
+		})))
 	} else if err == nil && e.free(lease) {
-		lease, err = e.take(ctx, lease)
+		_, err = e.see(e.options.Client.Update(ctx, e.signed(lease.DeepCopy())))
 	}
 	if err != nil {
 		e.options.Log.Debug("the lease is not ours", "lease", e.key.String(), "error", err)
@@ -139,20 +141,8 @@ func (e *Election) free(lease *coordinationv1.Lease) bool {
 	return e.holder() == e.options.Identity || e.holder() == "" || time.Since(e.at) > promised
 }
 
-func (e *Election) create(ctx context.Context) (*coordinationv1.Lease, error) {
-	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: e.key.Namespace, Name: e.key.Name}}
-	e.sign(lease)
-	return e.see(e.options.Client.Create(ctx, lease))
-}
-
-func (e *Election) take(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error) {
-	lease = lease.DeepCopy()
-	e.sign(lease)
-	return e.see(e.options.Client.Update(ctx, lease))
-}
-
-// sign makes the lease ours from now on.
-func (e *Election) sign(lease *coordinationv1.Lease) {
+// signed makes the lease ours from now on.
+func (e *Election) signed(lease *coordinationv1.Lease) *coordinationv1.Lease {
 	now := metav1.NowMicro()
 	if before := lease.Spec.HolderIdentity; before == nil || *before != e.options.Identity {
 		lease.Spec.AcquireTime = &now
@@ -165,6 +155,7 @@ func (e *Election) sign(lease *coordinationv1.Lease) {
 	lease.Spec.HolderIdentity = &e.options.Identity
 	lease.Spec.LeaseDurationSeconds = new(int32(leaseDuration / time.Second))
 	lease.Spec.RenewTime = &now
+	return lease
 }
 
 // release gives the lease back, so that the next one need not wait for its end.
