@@ -40,27 +40,29 @@ func (k kind) custom() bool {
 // definition is the name of the kind's CustomResourceDefinition.
 func (k kind) definition() string { return k.resource + "." + k.version.Group }
 
+var gatewayGroup = schema.GroupVersion(gatewayv1.GroupVersion)
+
 // kinds are all that is read whole. Secrets and definitions are read as metadata.
 var kinds = []kind{
-	{name: snapshot.KindGatewayClass, version: gatewayv1.GroupVersion, resource: "gatewayclasses", cluster: true, spoken: true, served: true,
+	{name: snapshot.KindGatewayClass, version: gatewayGroup, resource: "gatewayclasses", cluster: true, spoken: true, served: true,
 		object: func() snapshot.Object { return &gatewayv1.GatewayClass{} }, list: func() runtime.Object { return &gatewayv1.GatewayClassList{} }},
-	{name: snapshot.KindGateway, version: gatewayv1.GroupVersion, resource: "gateways", spoken: true, served: true,
+	{name: snapshot.KindGateway, version: gatewayGroup, resource: "gateways", spoken: true, served: true,
 		object: func() snapshot.Object { return &gatewayv1.Gateway{} }, list: func() runtime.Object { return &gatewayv1.GatewayList{} }},
-	{name: snapshot.KindListenerSet, version: gatewayv1.GroupVersion, resource: "listenersets", spoken: true, served: true,
+	{name: snapshot.KindListenerSet, version: gatewayGroup, resource: "listenersets", spoken: true, served: true,
 		object: func() snapshot.Object { return &gatewayv1.ListenerSet{} }, list: func() runtime.Object { return &gatewayv1.ListenerSetList{} }},
-	{name: snapshot.KindHTTPRoute, version: gatewayv1.GroupVersion, resource: "httproutes", spoken: true, served: true,
+	{name: snapshot.KindHTTPRoute, version: gatewayGroup, resource: "httproutes", spoken: true, served: true,
 		object: func() snapshot.Object { return &gatewayv1.HTTPRoute{} }, list: func() runtime.Object { return &gatewayv1.HTTPRouteList{} }},
-	{name: snapshot.KindReferenceGrant, version: gatewayv1.GroupVersion, resource: "referencegrants", served: true,
+	{name: snapshot.KindReferenceGrant, version: gatewayGroup, resource: "referencegrants", served: true,
 		object: func() snapshot.Object { return &gatewayv1.ReferenceGrant{} }, list: func() runtime.Object { return &gatewayv1.ReferenceGrantList{} }},
-	{name: snapshot.KindGRPCRoute, version: gatewayv1.GroupVersion, resource: "grpcroutes", spoken: true,
+	{name: snapshot.KindGRPCRoute, version: gatewayGroup, resource: "grpcroutes", spoken: true,
 		object: func() snapshot.Object { return &gatewayv1.GRPCRoute{} }, list: func() runtime.Object { return &gatewayv1.GRPCRouteList{} }},
-	{name: snapshot.KindTLSRoute, version: gatewayv1.GroupVersion, resource: "tlsroutes", spoken: true,
+	{name: snapshot.KindTLSRoute, version: gatewayGroup, resource: "tlsroutes", spoken: true,
 		object: func() snapshot.Object { return &gatewayv1.TLSRoute{} }, list: func() runtime.Object { return &gatewayv1.TLSRouteList{} }},
-	{name: snapshot.KindTCPRoute, version: gatewayv1.GroupVersion, resource: "tcproutes", spoken: true,
+	{name: snapshot.KindTCPRoute, version: gatewayGroup, resource: "tcproutes", spoken: true,
 		object: func() snapshot.Object { return &gatewayv1.TCPRoute{} }, list: func() runtime.Object { return &gatewayv1.TCPRouteList{} }},
-	{name: snapshot.KindUDPRoute, version: gatewayv1.GroupVersion, resource: "udproutes", spoken: true,
+	{name: snapshot.KindUDPRoute, version: gatewayGroup, resource: "udproutes", spoken: true,
 		object: func() snapshot.Object { return &gatewayv1.UDPRoute{} }, list: func() runtime.Object { return &gatewayv1.UDPRouteList{} }},
-	{name: snapshot.KindBackendTLSPolicy, version: gatewayv1.GroupVersion, resource: "backendtlspolicies", spoken: true,
+	{name: snapshot.KindBackendTLSPolicy, version: gatewayGroup, resource: "backendtlspolicies", spoken: true,
 		object: func() snapshot.Object { return &gatewayv1.BackendTLSPolicy{} }, list: func() runtime.Object { return &gatewayv1.BackendTLSPolicyList{} }},
 	{name: snapshot.KindBackend, version: v1alpha1.GroupVersion, resource: "backends", spoken: true, served: true,
 		object: func() snapshot.Object { return &v1alpha1.Backend{} }, list: func() runtime.Object { return &v1alpha1.BackendList{} }},
