@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -68,7 +69,7 @@ func (i *installation) render() (manifests, error) {
 	if err != nil {
 		return manifests{}, err
 	}
-	files, err := engine.Engine{Strict: true}.Render(chart, values)
+	files, err := engine.Engine{Strict: true}.RenderWithContext(context.Background(), chart, values)
 	if err != nil {
 		return manifests{}, err
 	}

@@ -17,43 +17,36 @@ import (
 // what is not here is refused.
 const (
 	everywhere = `
-/configmaps: get list watch
-/namespaces: get list watch
+/namespaces: list watch
 /secrets: get list watch
-/services: create delete get list patch watch
-apiextensions.k8s.io/customresourcedefinitions: get list watch
-discovery.k8s.io/endpointslices: create delete get list patch watch
+/services: create delete list patch watch
+apiextensions.k8s.io/customresourcedefinitions: list watch
+discovery.k8s.io/endpointslices: create delete list patch watch
 gateway.networking.k8s.io/backendtlspolicies/status: patch
-gateway.networking.k8s.io/backendtlspolicies: get list watch
+gateway.networking.k8s.io/backendtlspolicies: list watch
 gateway.networking.k8s.io/gatewayclasses/status: patch
-gateway.networking.k8s.io/gatewayclasses: get list watch
+gateway.networking.k8s.io/gatewayclasses: list watch
 gateway.networking.k8s.io/gateways/status: patch
-gateway.networking.k8s.io/gateways: get list watch
+gateway.networking.k8s.io/gateways: list watch
 gateway.networking.k8s.io/grpcroutes/status: patch
-gateway.networking.k8s.io/grpcroutes: get list watch
+gateway.networking.k8s.io/grpcroutes: list watch
 gateway.networking.k8s.io/httproutes/status: patch
-gateway.networking.k8s.io/httproutes: get list watch
+gateway.networking.k8s.io/httproutes: list watch
 gateway.networking.k8s.io/listenersets/status: patch
-gateway.networking.k8s.io/listenersets: get list watch
-gateway.networking.k8s.io/referencegrants: get list watch
+gateway.networking.k8s.io/listenersets: list watch
+gateway.networking.k8s.io/referencegrants: list watch
 gateway.networking.k8s.io/tcproutes/status: patch
-gateway.networking.k8s.io/tcproutes: get list watch
+gateway.networking.k8s.io/tcproutes: list watch
 gateway.networking.k8s.io/tlsroutes/status: patch
-gateway.networking.k8s.io/tlsroutes: get list watch
+gateway.networking.k8s.io/tlsroutes: list watch
 gateway.networking.k8s.io/udproutes/status: patch
-gateway.networking.k8s.io/udproutes: get list watch
-gateway.networking.x-k8s.io/xbackends/status: patch
-gateway.networking.x-k8s.io/xbackends: get list watch
-gateway.networking.x-k8s.io/xbackendtrafficpolicies/status: patch
-gateway.networking.x-k8s.io/xbackendtrafficpolicies: get list watch
-gateway.networking.x-k8s.io/xmeshes/status: patch
-gateway.networking.x-k8s.io/xmeshes: get list watch
+gateway.networking.k8s.io/udproutes: list watch
 sluice.dev/backends/status: patch
-sluice.dev/backends: get list watch
-sluice.dev/gatewayparameters: get list watch
+sluice.dev/backends: list watch
+sluice.dev/gatewayparameters: list watch
 `
 	ownNamespace = `
-/pods: get list watch
+/pods: list watch
 coordination.k8s.io/leases: create get list patch update watch
 `
 )
