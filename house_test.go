@@ -35,6 +35,7 @@ var imports = map[string][]string{
 	"control/translate":   {"api", "config", "control/attach", "control/diagnostic", "control/provision", "control/snapshot", "control/status"},
 	"proxy":               {"config", "observe", "proxy"},
 	"proxy/http1":         {"proxy/message"},
+	"proxy/tlsconn":       {"proxy/loop"},
 	"proxy/route":         {"config", "proxy/message"},
 	"proxy/filter":        {"config", "proxy/message", "proxy/route"},
 	"proxy/upstream":      {"config", "proxy/http1", "proxy/loop", "proxy/message"},

@@ -17,6 +17,7 @@ var (
 	requestBytesDesc  = desc("request_body_bytes_total", "Bytes of request bodies.", "route")
 	responseBytesDesc = desc("response_body_bytes_total", "Bytes of response bodies.", "route")
 	failuresDesc      = desc("failures_total", "Requests that failed, by who failed and how.", "reason")
+	handshakesDesc    = desc("tls_handshakes_total", "TLS handshakes with clients, by their result: ok, or why they failed.", "result")
 	openDesc          = desc("connections_open", "Client connections that are open, by the address they came in at.", "address")
 	acceptedDesc      = desc("connections_total", "Client connections accepted, by the address they came in at.", "address")
 	logDroppedDesc    = desc("access_log_dropped_total", "Access log records that were not written, because the writer was too slow or failed.")
@@ -29,7 +30,7 @@ var (
 // Describe sends the descriptions of all metrics.
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		requestsDesc, durationDesc, requestBytesDesc, responseBytesDesc, failuresDesc,
+		requestsDesc, durationDesc, requestBytesDesc, responseBytesDesc, failuresDesc, handshakesDesc,
 		openDesc, acceptedDesc, logDroppedDesc, versionDesc, appliedAtDesc, changesDesc, findingsDesc,
 	} {
 		out <- d
@@ -39,7 +40,7 @@ func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 // Collect sends the present values: the sums over all workers.
 func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	m.mu.Lock()
-	routes, sockets, failures := maps.Clone(m.routes), maps.Clone(m.sockets), maps.Clone(m.failures)
+	routes, sockets, failures, handshakes := maps.Clone(m.routes), maps.Clone(m.sockets), maps.Clone(m.failures), maps.Clone(m.handshakes)
 	m.mu.Unlock()
 
 	for name, r := range routes {
@@ -53,6 +54,9 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	m.otherSockets.collect(out, "other")
 	for reason, n := range failures {
 		out <- counter(failuresDesc, n, reason)
+	}
+	for result, n := range handshakes {
+		out <- counter(handshakesDesc, n, result)
 	}
 	out <- counter(logDroppedDesc, m.log.Dropped())
 	out <- counter(changesDesc, m.applied.Load())

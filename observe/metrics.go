@@ -37,6 +37,8 @@ type Metrics struct {
 	routes   map[string]*Route
 	sockets  map[string]*Connections
 	failures map[string]uint64
+	// handshakes counts by result.
+	handshakes map[string]uint64
 
 	noRoute, otherRoutes *Route
 	otherSockets         *Connections
@@ -50,11 +52,12 @@ type Metrics struct {
 // nil, is where the count of dropped records comes from.
 func NewMetrics(workers int, log *AccessLog) *Metrics {
 	m := &Metrics{
-		workers:  workers,
-		log:      log,
-		routes:   map[string]*Route{},
-		sockets:  map[string]*Connections{},
-		failures: map[string]uint64{},
+		workers:    workers,
+		log:        log,
+		routes:     map[string]*Route{},
+		sockets:    map[string]*Connections{},
+		failures:   map[string]uint64{},
+		handshakes: map[string]uint64{},
 	}
 	m.noRoute = m.newRoute()
 	m.otherRoutes = m.newRoute()
@@ -150,6 +153,14 @@ func (m *Metrics) countFailure(reason string) {
 		reason = strings.Clone(reason)
 	}
 	m.failures[reason]++
+}
+
+// Handshake counts a TLS handshake by its result: "ok", or why it failed. The
+// words are few and fixed. It takes a lock: a handshake costs far more.
+func (m *Metrics) Handshake(result string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.handshakes[result]++
 }
 
 // Connections is the handle that client connections at one address are counted by.

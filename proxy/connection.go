@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/tlsconn"
 )
 
 // connection is one client connection. Idle, it holds nothing but itself; an
@@ -12,6 +13,7 @@ import (
 type connection struct {
 	worker   *Worker
 	conn     loop.Conn
+	secure   *tlsconn.Conn // conn after its handshake, nil in clear text
 	socket   *Socket
 	client   string // the peer's address, without its port
 	trusted  bool   // the peer is a proxy whose word counts
@@ -34,6 +36,8 @@ type Socket struct {
 	// Port is the one that clients connect to; something in front may lead it
 	// to that of Bind.
 	Port uint16
+	// TLS says that its connections begin with a handshake.
+	TLS bool
 }
 
 // Accept serves a connection that came in on s. If that socket is being
@@ -44,7 +48,11 @@ func (w *Worker) Accept(s *Socket, nc loop.Conn, last *State, onClose func()) {
 	c := &connection{worker: w, conn: nc, socket: s, client: peer.String(), trusted: w.trusts(peer), draining: last != nil || w.draining, last: last, onClose: onClose}
 	c.readable, c.serveFunc = c.onReadable, c.serve
 	w.connections[c] = struct{}{}
-	c.wait()
+	if s.TLS {
+		c.awaitHello()
+	} else {
+		c.wait()
+	}
 }
 
 func (w *Worker) trusts(peer netip.Addr) bool {
@@ -68,8 +76,11 @@ func (c *connection) wait() {
 func (c *connection) limitIdle() {
 	limits := &c.worker.Limits
 	patience := limits.KeepAlive
-	if c.draining {
+	switch {
+	case c.draining:
 		patience = limits.LingerTime
+	case c.socket.TLS && c.secure == nil:
+		patience = limits.HandshakeTime
 	}
 	c.conn.SetReadDeadline(c.worker.Loop.Now().Add(patience))
 }

@@ -146,8 +146,8 @@ func (x *exchange) handle() {
 	if x.endsHere() {
 		return
 	}
-	if !x.findRule() {
-		x.fail(noRoute)
+	if f := x.findRule(); !f.none() {
+		x.fail(f)
 		return
 	}
 	action := x.match.Rule.Action
@@ -169,21 +169,28 @@ func (x *exchange) handle() {
 
 // findRule looks for the rule in the configuration that is in force now. When its
 // listener is gone, the one that there was has the answer to a last request.
-func (x *exchange) findRule() bool {
+func (x *exchange) findRule() failure {
 	socket := x.State.Load().Table.Socket(x.from.socket.Bind)
 	found := socket.Match(&x.req, &x.match)
 	if last := x.from.last; last != nil && x.match.Listener == nil {
 		socket = last.Table.Socket(x.from.socket.Bind)
 		found = socket.Match(&x.req, &x.match)
 	}
-	if l := x.match.Listener; l != nil {
-		x.log.Listener = l.Name
+	l := x.match.Listener
+	if l == nil {
+		return noRoute
 	}
-	if found {
-		rule := x.match.Rule
-		x.log.Route, x.log.Rule, x.log.RuleName = rule.Route.Name, rule.Index, rule.Rule.Name
+	x.log.Listener = l.Name
+	if x.from.misdirects(&socket, l, x.req.Host()) {
+		x.match.Rule = nil
+		return misdirected
 	}
-	return found
+	if !found {
+		return noRoute
+	}
+	rule := x.match.Rule
+	x.log.Route, x.log.Rule, x.log.RuleName = rule.Route.Name, rule.Index, rule.Rule.Name
+	return failure{}
 }
 
 // settle says what becomes of the client's connection.

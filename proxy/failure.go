@@ -36,6 +36,7 @@ var (
 
 	// The configuration has no answer, or a fault, which tells the status.
 	noRoute         = failure{404, "no_route"}
+	misdirected     = failure{421, "misdirected"} // to another listener than the connection is for
 	noBackend       = failure{500, "no_backend"}
 	noEndpoints     = failure{503, "no_endpoints"}
 	ruleInvalid     = failure{500, "rule_invalid"}

@@ -15,6 +15,12 @@ type Limits struct {
 	KeepAlive time.Duration
 	// HeadTimeout is the time from the first byte of a request's head to its last.
 	HeadTimeout time.Duration
+	// HandshakeTime is how long a connection in TLS may take to its first byte,
+	// and from there to the end of its handshake.
+	HandshakeTime time.Duration
+	// Handshakes is how many handshakes one worker has under way. Over it the
+	// oldest one is cut: those that mean well take no longer than a round trip.
+	Handshakes int
 	// BodyIdle is how long a client may make no progress with a body, in
 	// sending or in receiving.
 	BodyIdle time.Duration
@@ -43,6 +49,8 @@ var DefaultLimits = Limits{
 	Head:             http1.DefaultLimits,
 	KeepAlive:        75 * time.Second,
 	HeadTimeout:      10 * time.Second,
+	HandshakeTime:    10 * time.Second,
+	Handshakes:       512,
 	BodyIdle:         60 * time.Second,
 	UpstreamIdle:     5 * time.Minute,
 	TunnelIdle:       time.Hour,

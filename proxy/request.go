@@ -79,6 +79,9 @@ func (x *exchange) grow() {
 func (x *exchange) startRequest(n int) {
 	x.r += n
 	x.req.Scheme = "http"
+	if x.from.secure != nil {
+		x.req.Scheme = "https"
+	}
 	x.closing = x.req.Close || x.from.draining || x.memory() != MemoryPlenty
 	x.reqBody.start(x.from.conn, x.req.BodyLength, false, x.in[x.r:x.w])
 	x.r = x.w // the body owns what follows the head

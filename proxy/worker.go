@@ -14,6 +14,7 @@ import (
 	"github.com/sluicegateway/sluice/observe"
 	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/route"
+	"github.com/sluicegateway/sluice/proxy/tlsconn"
 	"github.com/sluicegateway/sluice/proxy/upstream"
 )
 
@@ -41,6 +42,8 @@ type Shared struct {
 type State struct {
 	Version uint64
 	Table   *route.Table[*Action]
+	// Certificates has those of the HTTPS listeners, by their names.
+	Certificates map[string]tlsconn.Certificates
 }
 
 // Worker serves connections on one loop. Its methods belong to that loop.
@@ -52,6 +55,8 @@ type Worker struct {
 	Pool *upstream.Pool
 
 	connections map[*connection]struct{}
+	tls         *tlsconn.Server
+	handshakes  handshakes
 	draining    bool
 	mirrors     int // copies of requests that are under way
 	exchanges   []*exchange
@@ -69,6 +74,7 @@ func NewWorker(id int, s *Shared, l loop.Loop, p *upstream.Pool) *Worker {
 		Loop:        l,
 		Pool:        p,
 		connections: make(map[*connection]struct{}),
+		tls:         tlsconn.NewServer(l),
 		random:      rand.NewChaCha8(newSeed()),
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy"
+	"github.com/sluicegateway/sluice/proxy/tlsconn"
 )
 
 // place is what only one listener may have: a hostname on an address.
@@ -22,6 +24,8 @@ type listener struct {
 	config *config.Listener
 	// refused says why it serves nothing: another one has its place.
 	refused error
+	// certificates are what an HTTPS listener shows.
+	certificates tlsconn.Certificates
 }
 
 // placeOf is one place for all the ways to write an address.
@@ -45,7 +49,7 @@ func (e *Engine) admit(d *config.Delta) *config.Delta {
 	admitted := *d
 	admitted.Listeners, admitted.Removed = nil, slices.Clone(d.Removed)
 	for _, l := range candidates {
-		if l.refused = e.take(l.config); l.refused == nil {
+		if l.refused = e.take(l); l.refused == nil {
 			admitted.Listeners = append(admitted.Listeners, l.config)
 		} else {
 			e.shared.Log.Error("a listener is not served", "listener", l.config.Name, "error", l.refused)
@@ -113,26 +117,71 @@ func sortServedFirst(listeners []*listener, served map[string]bool) {
 }
 
 // take gives a listener its places and its share of sockets, or says who has them.
-func (e *Engine) take(l *config.Listener) error {
+func (e *Engine) take(candidate *listener) error {
 	var errs []error
+	l := candidate.config
 	for _, bind := range l.Binds() {
 		if other, taken := e.places[placeOf(bind, l.Hostname)]; taken && other != l.Name {
 			errs = append(errs, fmt.Errorf("listener %q serves hostname %q on %s already; give one of them another hostname, address or port", other, l.Hostname, bind))
 		}
-		if s := e.sockets[bind]; s != nil && len(s.listeners) > 0 && s.front.Load().Port != l.Port {
-			errs = append(errs, fmt.Errorf("%s serves port %d already and cannot serve port %d too; give one of them another port to bind", bind, s.front.Load().Port, l.Port))
-		}
+		errs = append(errs, e.agrees(bind, l))
 	}
-	if errs != nil {
-		return errors.Join(errs...)
+	var err error
+	candidate.certificates, err = e.keyring.open(l)
+	errs = append(errs, err)
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	for _, bind := range l.Binds() {
 		e.places[placeOf(bind, l.Hostname)] = l.Name
 		s := e.socket(bind)
 		s.listeners[l.Name] = true
-		s.front.Store(&proxy.Socket{Bind: bind, Port: l.Port})
+		s.front.Store(frontOf(bind, l))
 	}
 	return nil
+}
+
+// frontOf is what a listener says of its socket at bind.
+func frontOf(bind netip.AddrPort, l *config.Listener) *proxy.Socket {
+	return &proxy.Socket{Bind: bind, Port: l.Port, TLS: l.Protocol == config.ProtocolHTTPS}
+}
+
+// agrees returns an error if other listeners say of their socket, which a
+// connection to bind may come in on or which may take those of bind, what a
+// connection cannot bear out for both: another port of the clients, or another
+// protocol.
+func (e *Engine) agrees(bind netip.AddrPort, l *config.Listener) error {
+	want := frontOf(bind, l)
+	for s := range e.overlapping(bind) {
+		front := s.front.Load()
+		switch {
+		case len(s.listeners) == 0:
+		case front.TLS != want.TLS:
+			return fmt.Errorf("%s has listeners of another protocol than %s already; give one of them another port", s.bind, l.Protocol)
+		case s.bind == bind && front.Port != want.Port:
+			return fmt.Errorf("%s serves port %d already and cannot serve port %d too; give one of them another port to bind", bind, front.Port, want.Port)
+		}
+	}
+	return nil
+}
+
+// overlapping are the sockets that share addresses with bind.
+func (e *Engine) overlapping(bind netip.AddrPort) iter.Seq[*socket] {
+	return func(yield func(*socket) bool) {
+		if bind.Addr().IsUnspecified() {
+			for other, s := range e.sockets {
+				if other.Port() == bind.Port() && !yield(s) {
+					return
+				}
+			}
+			return
+		}
+		for _, addr := range []netip.Addr{bind.Addr(), netip.IPv6Unspecified(), netip.IPv4Unspecified()} {
+			if s := e.sockets[netip.AddrPortFrom(addr, bind.Port())]; s != nil && !yield(s) {
+				return
+			}
+		}
+	}
 }
 
 // giveUp takes back what take gave.

@@ -18,6 +18,7 @@ import (
 	"github.com/sluicegateway/sluice/proxy"
 	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/route"
+	"github.com/sluicegateway/sluice/proxy/tlsconn"
 	"github.com/sluicegateway/sluice/proxy/upstream"
 )
 
@@ -77,7 +78,9 @@ type Engine struct {
 
 	mu        sync.Mutex
 	listeners map[string]*listener
-	places    map[place]string // the names of the listeners that have them
+	keyring   keyring
+	shown     map[string]tlsconn.Certificates // by listener; never changed, but replaced
+	places    map[place]string                // the names of the listeners that have them
 	sockets   map[netip.AddrPort]*socket
 	touched   map[*socket]bool // those that listen is to look at, or to try again
 	report    config.Report    // Listeners is nil where it has to be made anew
@@ -136,13 +139,17 @@ func (e *Engine) Apply(d *config.Delta) config.Report {
 	gaining, rest := inTwoSteps(d)
 	e.backends.Apply(gaining)
 	e.dropMetrics(d)
-	table, err := e.Table().Apply(e.admit(d), e.action)
+	admitted := e.admit(d)
+	if admitted != d { // the listeners have changed
+		e.shown = e.certificates()
+	}
+	table, err := e.Table().Apply(admitted, e.action)
 	if err != nil {
 		e.shared.Log.Error("the configuration was not applied", "version", d.Version, "error", err)
 		return e.report
 	}
 	e.leave()
-	e.shared.State.Store(&proxy.State{Version: d.Version, Table: table})
+	e.shared.State.Store(&proxy.State{Version: d.Version, Table: table, Certificates: e.shown})
 	if len(rest.Backends) > 0 {
 		e.onEach(func(*proxy.Worker) {}) // requests that found their rule have found their endpoint now
 	}

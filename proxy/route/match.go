@@ -64,6 +64,18 @@ func (s *Socket[A]) Match(r *message.Request, m *Match[A]) bool {
 	return true
 }
 
+// Listener is the one with the most specific hostname for a host in lower case,
+// or nil.
+func (s *Socket[A]) Listener(host string) *config.Listener {
+	if len(host) > maxHostname {
+		host = ""
+	}
+	if l := s.listener(host); l != nil {
+		return l.config
+	}
+	return nil
+}
+
 // search is one run through the candidates of a host.
 type search struct {
 	request *message.Request

@@ -23,10 +23,6 @@ var endTests = map[string]func(*testing.T, Engine){
 	"OnAbort can be taken back":                      testOnAbortTakenBack,
 	"close wakes a waiting reader":                   testCloseWakes,
 	"a closed connection refuses everything":         testClosed,
-	"dial reaches an origin":                         testDial,
-	"dial reaches a unix socket":                     testDialUnix,
-	"dial to a unix socket that is not there":        testDialUnixMissing,
-	"dial to nobody is refused":                      testDialRefused,
 }
 
 func testHalfClose(t *testing.T, e Engine) {

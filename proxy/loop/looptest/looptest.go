@@ -21,11 +21,21 @@ type Engine struct {
 	Bubble bool
 	// Splices says that TCP connections can be spliced.
 	Splices bool
+	// Records says that the bytes travel in records: of a Write that fails more
+	// may arrive than it says, and the peer sees that its stream was cut.
+	Records bool
 }
 
 // Run runs all behaviour tests.
 func Run(t *testing.T, e Engine) {
-	for _, group := range []map[string]func(*testing.T, Engine){connTests, endTests, idleTests, waitTests, loopTests, listenTests} {
+	run(t, e, connTests, endTests, idleTests, waitTests, loopTests, listenTests)
+}
+
+// RunConns runs those of connections, for what is put on top of them.
+func RunConns(t *testing.T, e Engine) { run(t, e, connTests, endTests, idleTests) }
+
+func run(t *testing.T, e Engine, groups ...map[string]func(*testing.T, Engine)) {
+	for _, group := range groups {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				if !e.Bubble {

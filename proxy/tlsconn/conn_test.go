@@ -1,0 +1,123 @@
+package tlsconn_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/loop/looptest"
+	"github.com/sluicegateway/sluice/proxy/loop/memnet"
+	"github.com/sluicegateway/sluice/proxy/loop/portable"
+	"github.com/sluicegateway/sluice/proxy/tlsconn"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A connection in TLS keeps the contract of loops, as one in clear text does.
+func TestConnOnHostNetwork(t *testing.T) {
+	looptest.RunConns(t, looptest.Engine{
+		Records: true,
+		Make: func(_ testing.TB, n int, onPanic func(any, []byte)) ([]loop.Loop, loop.Network) {
+			return secure(portable.New(n, portable.Options{OnPanic: onPanic}), loop.HostNetwork{})
+		},
+	})
+}
+
+func TestConnInBubble(t *testing.T) {
+	looptest.RunConns(t, looptest.Engine{
+		Records: true,
+		Bubble:  true,
+		Make: func(_ testing.TB, n int, onPanic func(any, []byte)) ([]loop.Loop, loop.Network) {
+			network := memnet.New()
+			return secure(portable.New(n, portable.Options{Network: network, OnPanic: onPanic}), network)
+		},
+	})
+}
+
+// certificate signs itself, for any name.
+var certificate = func() *tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	leaf, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: key}
+}()
+
+// secure puts TLS on what loops accept, and on what their clients dial.
+func secure(loops []loop.Loop, network loop.Network) ([]loop.Loop, loop.Network) {
+	var secured []loop.Loop
+	for _, l := range loops {
+		secured = append(secured, secureLoop{l, tlsconn.NewServer(l)})
+	}
+	return secured, secureNetwork{network}
+}
+
+type secureLoop struct {
+	loop.Loop
+	server *tlsconn.Server
+}
+
+func (l secureLoop) Listen(addr netip.AddrPort, accept func(loop.Conn)) (loop.Listener, error) {
+	return l.Loop.Listen(addr, func(raw loop.Conn) {
+		l.Go(func() {
+			c, err := l.server.Handshake(raw, l.Now().Add(time.Minute), func(string) tlsconn.Certificates {
+				return tlsconn.Certificates{certificate}
+			})
+			if err != nil {
+				raw.Close()
+				return
+			}
+			raw.SetReadDeadline(time.Time{})
+			raw.SetWriteDeadline(time.Time{})
+			l.Post(func() { accept(c) })
+		})
+	})
+}
+
+type secureNetwork struct{ loop.Network }
+
+func (n secureNetwork) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	raw, err := n.Network.Dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{tls.Client(raw, &tls.Config{InsecureSkipVerify: true}), raw, false}
+	go c.Handshake()
+	return c, nil
+}
+
+// client has what tests ask of a net.TCPConn.
+type client struct {
+	*tls.Conn
+	raw    net.Conn
+	resets bool
+}
+
+func (c *client) SetLinger(sec int) error {
+	c.resets = sec == 0
+	return c.raw.(interface{ SetLinger(int) error }).SetLinger(sec)
+}
+
+// Close says nothing before a reset.
+func (c *client) Close() error {
+	if c.resets {
+		return c.raw.Close()
+	}
+	return c.Conn.Close()
+}
