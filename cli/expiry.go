@@ -22,9 +22,6 @@ const expiryNotice = 30 * 24 * time.Hour
 func expiring(s *control.State, now time.Time) []diagnostic.Diagnostic {
 	var found []diagnostic.Diagnostic
 	for secret := range snapshot.Of[*corev1.Secret](s.Snapshot) {
-		if secret.Type != corev1.SecretTypeTLS {
-			continue
-		}
 		certificate := leaf(secret.Data[corev1.TLSCertKey])
 		if certificate == nil || now.Add(expiryNotice).Before(certificate.NotAfter) {
 			continue

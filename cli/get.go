@@ -26,7 +26,7 @@ type resource struct {
 }
 
 var resources = []resource{
-	{"gateways", []snapshot.Kind{snapshot.KindGateway}, gatewayTable},
+	{"gateways", []snapshot.Kind{snapshot.KindGateway, snapshot.KindListenerSet}, gatewayTable},
 	{"routes", []snapshot.Kind{
 		snapshot.KindHTTPRoute, snapshot.KindGRPCRoute, snapshot.KindTLSRoute, snapshot.KindTCPRoute, snapshot.KindUDPRoute,
 	}, routeTable},

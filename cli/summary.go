@@ -34,17 +34,17 @@ func summarize(w io.Writer, c *config.Delta, r config.Report, adminAddress strin
 }
 
 func listenerSummary(w io.Writer, c *config.Delta, r config.Report) error {
-	t := newTable(w, "LISTENER", "ADDRESS", "HOSTNAME", "STATUS")
+	t := newTable(w, "LISTENER", "ADDRESS", "PROTOCOL", "HOSTNAME", "STATUS")
 	for i, l := range c.Listeners {
 		if i == maxSummaryRows {
-			t.row(fmt.Sprintf("and %d more", len(c.Listeners)-i), "", "", "")
+			t.row(fmt.Sprintf("and %d more", len(c.Listeners)-i), "", "", "", "")
 			break
 		}
 		status := "serving"
 		if err := r.Listeners[l.Name]; err != nil {
 			status = err.Error()
 		}
-		t.row(l.Name, strings.Join(binds(l), ","), cmp.Or(l.Hostname, "*"), status)
+		t.row(l.Name, strings.Join(binds(l), ","), string(l.Protocol), cmp.Or(l.Hostname, "*"), status)
 	}
 	return t.end("nothing: no listener can be served; sluice check says why")
 }
@@ -143,13 +143,12 @@ func try(l *config.Listener, hostname string, m *config.Match) string {
 	if len(l.Addresses) > 0 {
 		address = l.Addresses[0]
 	}
-	line, url := "curl", "http://"+netip.AddrPortFrom(address, l.Port).String()+m.Path.Value
+	flags, url := reach(l, netip.AddrPortFrom(address, l.Port), strings.Replace(hostname, "*", "www", 1))
+	line, url := "curl", url+m.Path.Value
 	if m.Method != "" {
 		line += " -X " + m.Method
 	}
-	if hostname != "" {
-		line += " -H " + quote("Host: "+strings.Replace(hostname, "*", "www", 1))
-	}
+	line += flags
 	for _, h := range m.Headers {
 		if h.Regex {
 			return ""
@@ -163,6 +162,26 @@ func try(l *config.Listener, hostname string, m *config.Match) string {
 		url += map[bool]string{true: "?", false: "&"}[i == 0] + q.Name + "=" + q.Value
 	}
 	return line + " " + quote(url)
+}
+
+// reach is how curl sends a request for the hostname, which may be empty, to the
+// address. In TLS the hostname must be the URL's, because the handshake is about
+// it; and whether curl trusts the certificate is not known here.
+func reach(l *config.Listener, address netip.AddrPort, hostname string) (flags, url string) {
+	switch {
+	case l.Protocol == config.ProtocolHTTPS && hostname != "":
+		host := fmt.Sprintf("%s:%d", hostname, address.Port())
+		ip := address.Addr().String()
+		if address.Addr().Is6() {
+			ip = "[" + ip + "]"
+		}
+		return " -k --resolve " + quote(host+":"+ip), "https://" + host
+	case l.Protocol == config.ProtocolHTTPS:
+		return " -k", "https://" + address.String()
+	case hostname != "":
+		return " -H " + quote("Host: "+hostname), "http://" + address.String()
+	}
+	return "", "http://" + address.String()
 }
 
 // quote quotes for a shell where it must.

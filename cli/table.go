@@ -50,19 +50,52 @@ func (t *table) end(none string) error {
 	return t.w.Flush()
 }
 
-// gatewayTable has a row for each listener.
+// gatewayTable has a row for each listener, those of ListenerSets at the end.
 func gatewayTable(w io.Writer, objects []snapshot.Object) error {
 	t := newTable(w, "NAMESPACE", "GATEWAY", "CLASS", "ADDRESSES", "LISTENER", "PORT", "PROTOCOL", "HOSTNAME", "ROUTES", "STATUS")
 	for _, object := range objects {
-		g := object.(*gatewayv1.Gateway)
-		conditions := conditionsByPart(status.Of(g))
-		for _, l := range g.Spec.Listeners {
-			own := append(conditions["listener "+string(l.Name)], conditions[""]...)
-			t.row(g.Namespace, g.Name, string(g.Spec.GatewayClassName), addresses(g), string(l.Name), fmt.Sprint(l.Port),
-				string(l.Protocol), hostname(l.Hostname), attachedRoutes(g, l.Name), verdict(own, "Programmed"))
+		switch o := object.(type) {
+		case *gatewayv1.Gateway:
+			for _, l := range o.Spec.Listeners {
+				routes, verdict := listenerFate(o, l.Name)
+				t.row(o.Namespace, o.Name, string(o.Spec.GatewayClassName), addresses(o), string(l.Name), fmt.Sprint(l.Port),
+					string(l.Protocol), hostname(l.Hostname), routes, verdict)
+			}
+		case *gatewayv1.ListenerSet:
+			namespace := o.Namespace
+			if o.Spec.ParentRef.Namespace != nil {
+				namespace = string(*o.Spec.ParentRef.Namespace)
+			}
+			for _, l := range o.Spec.Listeners {
+				routes, verdict := listenerFate(o, l.Name)
+				t.row(namespace, string(o.Spec.ParentRef.Name), "", "", fmt.Sprintf("%s/%s/%s", o.Namespace, o.Name, l.Name), fmt.Sprint(l.Port),
+					string(l.Protocol), hostname(l.Hostname), routes, verdict)
+			}
 		}
 	}
 	return t.end("no Gateways")
+}
+
+// listenerFate is how many routes are attached to a listener of a Gateway or
+// ListenerSet, and what the conditions say of it.
+func listenerFate(owner snapshot.Object, listener gatewayv1.SectionName) (routes, said string) {
+	s := status.Of(owner)
+	conditions := conditionsByPart(s)
+	said = verdict(append(conditions["listener "+string(listener)], conditions[""]...), "Programmed")
+	if s.ListenerSet != nil {
+		for _, l := range s.ListenerSet.Listeners {
+			if l.Name == listener {
+				routes = fmt.Sprint(l.AttachedRoutes)
+			}
+		}
+		return routes, said
+	}
+	for _, l := range s.Gateway.Listeners {
+		if l.Name == listener {
+			routes = fmt.Sprint(l.AttachedRoutes)
+		}
+	}
+	return routes, said
 }
 
 func addresses(g *gatewayv1.Gateway) string {
@@ -83,15 +116,6 @@ func hostname(h *gatewayv1.Hostname) string {
 		return "*"
 	}
 	return string(*h)
-}
-
-func attachedRoutes(g *gatewayv1.Gateway, listener gatewayv1.SectionName) string {
-	for _, l := range g.Status.Listeners {
-		if l.Name == listener {
-			return fmt.Sprint(l.AttachedRoutes)
-		}
-	}
-	return ""
 }
 
 // routeTable has a row for each parent of each route.

@@ -89,13 +89,18 @@ func Explain[A any](table *route.Table[A], c *config.Delta, r Request) (*Explana
 		return nil, err
 	}
 	e := &Explanation{Request: r.Method + " " + r.URL}
-	address, err := e.chooseAddress(c, m, r)
+	at, err := e.chooseSocket(c, m, r)
 	if err != nil {
 		return nil, err
 	}
-	e.Address = address.String()
+	e.Address = at.bind.String()
 
-	socket := table.Socket(address)
+	socket := table.Socket(at.bind)
+	asked := socket.Listener(r.serverName())
+	if r.protocol() == config.ProtocolHTTPS && asked == nil {
+		e.Answer = "none: no listener has a certificate for this name, so the TLS handshake fails"
+		return e, nil
+	}
 	found := route.Match[A]{Trace: new(route.Trace)}
 	matched := socket.Match(m, &found)
 	e.record(found.Trace)
@@ -104,11 +109,16 @@ func Explain[A any](table *route.Table[A], c *config.Delta, r Request) (*Explana
 		return e, nil
 	}
 	e.Listener, e.Hostname = found.Listener.Name, found.Hostname
+	if r.protocol() == config.ProtocolHTTPS && found.Listener != asked {
+		e.Answer = "421: the handshake for " + r.serverName() + " was with listener " + asked.Name
+		e.Match = nil
+		return e, nil
+	}
 	if !matched {
 		e.Answer = "404: no rule matches"
 		return e, nil
 	}
-	e.follow(c, m, found.Rule.Rule, address.Port(), found.Prefix)
+	e.follow(c, m, found.Rule.Rule, at.port, found.Prefix)
 	return e, nil
 }
 
@@ -231,60 +241,73 @@ func describeAnswer(r *message.Response) string {
 	return answer
 }
 
-// chooseAddress finds the socket that the request comes in at. A URL names it
+// socket is where a listener accepts connections, and the port that clients
+// know it by.
+type socket struct {
+	bind netip.AddrPort
+	port uint16
+}
+
+// chooseSocket finds the socket that the request comes in at. A URL names it
 // only where its host is an address.
-func (e *Explanation) chooseAddress(c *config.Delta, m *message.Request, r Request) (netip.AddrPort, error) {
-	all := sockets(c)
+func (e *Explanation) chooseSocket(c *config.Delta, m *message.Request, r Request) (socket, error) {
+	all := sockets(c, r.protocol())
 	if len(all) == 0 {
-		return netip.AddrPort{}, fmt.Errorf("the configuration has no listener")
+		return socket{}, fmt.Errorf("the configuration has no listener of protocol %s", r.protocol())
 	}
 	wanted := atPort(all, r.port())
 	if len(wanted) == 0 && !r.hasPort() && len(all) == 1 {
 		wanted = all
-		e.Notes = append(e.Notes, fmt.Sprintf("nothing listens on port %d; taken is %v, the only socket", r.port(), all[0]))
+		e.Notes = append(e.Notes, fmt.Sprintf("nothing listens on port %d; taken is %s, the only socket", r.port(), describeSockets(all)))
 	}
 	if len(wanted) == 0 {
-		return netip.AddrPort{}, fmt.Errorf("nothing listens on port %d; write a port in the URL: listeners are on %v", r.port(), describeSockets(all))
+		return socket{}, fmt.Errorf("nothing listens on port %d; write a port in the URL: listeners are on %s", r.port(), describeSockets(all))
 	}
 	if host, err := netip.ParseAddr(strings.Trim(m.Host(), "[]")); err == nil {
-		if i := slices.Index(wanted, netip.AddrPortFrom(host.Unmap(), wanted[0].Port())); i >= 0 {
+		if i := slices.IndexFunc(wanted, func(s socket) bool { return s.bind.Addr() == host.Unmap() }); i >= 0 {
 			return wanted[i], nil
 		}
 	}
 	if len(wanted) > 1 {
-		e.Notes = append(e.Notes, fmt.Sprintf("port %d is bound at %s; taken is the first", wanted[0].Port(), describeSockets(wanted)))
+		e.Notes = append(e.Notes, fmt.Sprintf("port %d is bound at %s; taken is the first", wanted[0].port, describeSockets(wanted)))
 	}
 	return wanted[0], nil
 }
 
-// sockets are the addresses of all listeners, ordered; an unspecified one stands for all.
-func sockets(c *config.Delta) []netip.AddrPort {
-	var all []netip.AddrPort
+// sockets are those of all listeners of a protocol, ordered; an unspecified
+// address stands for all.
+func sockets(c *config.Delta, protocol config.Protocol) []socket {
+	var all []socket
 	for _, l := range c.Listeners {
-		all = append(all, l.Binds()...)
+		if l.Protocol != protocol {
+			continue
+		}
+		for _, bind := range l.Binds() {
+			all = append(all, socket{bind, l.Port})
+		}
 	}
-	slices.SortFunc(all, netip.AddrPort.Compare)
+	slices.SortFunc(all, func(a, b socket) int { return a.bind.Compare(b.bind) })
 	return slices.Compact(all)
 }
 
-func atPort(all []netip.AddrPort, port uint16) []netip.AddrPort {
-	var at []netip.AddrPort
-	for _, a := range all {
-		if a.Port() == port {
-			at = append(at, a)
+func atPort(all []socket, port uint16) []socket {
+	var at []socket
+	for _, s := range all {
+		if s.port == port {
+			at = append(at, s)
 		}
 	}
 	return at
 }
 
-func describeSockets(all []netip.AddrPort) string {
+func describeSockets(all []socket) string {
 	names := make([]string, 0, len(all))
 	for i, a := range all {
 		if i == 10 {
 			names = append(names, fmt.Sprintf("and %d more", len(all)-i))
 			break
 		}
-		names = append(names, a.String())
+		names = append(names, a.bind.String())
 	}
 	return strings.Join(names, ", ")
 }

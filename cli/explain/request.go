@@ -3,10 +3,12 @@ package explain
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 
+	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy/http1"
 	"github.com/sluicegateway/sluice/proxy/message"
 )
@@ -36,8 +38,8 @@ func (r *Request) message() (*message.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("URL: %w", err)
 	}
-	if parsed.Scheme != "http" {
-		return nil, fmt.Errorf("URL %s: scheme %s is not served; write http://HOST[:PORT]/PATH", r.URL, parsed.Scheme)
+	if parsed.Scheme != "http" && parsed.Scheme != "https" {
+		return nil, fmt.Errorf("URL %s: scheme %s is not served; write http://HOST[:PORT]/PATH, or https", r.URL, parsed.Scheme)
 	}
 	if _, err := message.NormalizeAuthority(parsed.Host); err != nil {
 		return nil, fmt.Errorf("URL %s: %w", r.URL, err)
@@ -92,5 +94,23 @@ func (r *Request) port() uint16 {
 	if port, err := strconv.ParseUint(r.parsed.Port(), 10, 16); err == nil {
 		return uint16(port)
 	}
+	if r.parsed.Scheme == "https" {
+		return 443
+	}
 	return 80
+}
+
+// protocol is that of the listeners that the request can go to.
+func (r *Request) protocol() config.Protocol {
+	return config.Protocol(strings.ToUpper(r.parsed.Scheme))
+}
+
+// serverName is what the client asks for in the TLS handshake: the host of the
+// URL, unless it is an address (RFC 6066, section 3).
+func (r *Request) serverName() string {
+	name := strings.ToLower(r.parsed.Hostname())
+	if _, err := netip.ParseAddr(name); err == nil {
+		return ""
+	}
+	return name
 }
