@@ -8,8 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -94,36 +92,14 @@ func describe(rules []rbacv1.PolicyRule) string {
 	return strings.Join(lines, "")
 }
 
-// roleRules are the rules of a ClusterRole, those that it aggregates too.
+// roleRules are the rules of a ClusterRole.
 func roleRules(all []client.Object, name string) []rbacv1.PolicyRule {
-	var rules []rbacv1.PolicyRule
 	for _, role := range each[*rbacv1.ClusterRole](all) {
-		if role.Name != name {
-			continue
-		}
-		rules = append(rules, role.Rules...)
-		if role.AggregationRule != nil {
-			for _, selector := range role.AggregationRule.ClusterRoleSelectors {
-				rules = append(rules, aggregated(all, selector)...)
-			}
+		if role.Name == name {
+			return role.Rules
 		}
 	}
-	return rules
-}
-
-// aggregated are the rules of the ClusterRoles that the selector matches.
-func aggregated(all []client.Object, by metav1.LabelSelector) []rbacv1.PolicyRule {
-	selector, err := metav1.LabelSelectorAsSelector(&by)
-	if err != nil {
-		panic(err)
-	}
-	var rules []rbacv1.PolicyRule
-	for _, role := range each[*rbacv1.ClusterRole](all) {
-		if selector.Matches(labels.Set(role.Labels)) {
-			rules = append(rules, role.Rules...)
-		}
-	}
-	return rules
+	return nil
 }
 
 // builtIn are the rules that are added to a role which every cluster has. View
@@ -131,7 +107,11 @@ func aggregated(all []client.Object, by metav1.LabelSelector) []rbacv1.PolicyRul
 func builtIn(all []client.Object, name string) []rbacv1.PolicyRule {
 	var rules []rbacv1.PolicyRule
 	for _, part := range []string{"view", "edit", "admin"} {
-		rules = append(rules, aggregated(all, metav1.LabelSelector{MatchLabels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-" + part: "true"}})...)
+		for _, role := range each[*rbacv1.ClusterRole](all) {
+			if role.Labels["rbac.authorization.k8s.io/aggregate-to-"+part] == "true" {
+				rules = append(rules, role.Rules...)
+			}
+		}
 		if part == name {
 			break
 		}
