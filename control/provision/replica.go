@@ -1,0 +1,84 @@
+package provision
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/api/v1alpha1"
+	"github.com/sluicegateway/sluice/control/snapshot"
+)
+
+// Replica is one Pod that serves all Gateways.
+type Replica struct {
+	// Name is the Pod's, and Namespace the one that all replicas are in.
+	Namespace, Name, Node string
+	// Addresses are the Pod's, and Hosts those of its node.
+	Addresses, Hosts []string
+	// Ready is what the kubelet says; Terminating, that the Pod is about to end.
+	Ready, Terminating bool
+	// Serving is what it says itself, by "namespace/gateway".
+	Serving map[string]Serving
+}
+
+// Replicas reads all replicas, ordered by name. What a replica says of itself is
+// on the Lease with the name of its Pod.
+func Replicas(r snapshot.Reader) []Replica {
+	said := map[string]map[string]Serving{}
+	var all []Replica
+	for object := range r.Bucket(snapshot.Replicas()) {
+		switch o := object.(type) {
+		case *corev1.Pod:
+			all = append(all, replica(o))
+		case *coordinationv1.Lease:
+			var serving map[string]Serving
+			if json.Unmarshal([]byte(o.Annotations[v1alpha1.AnnotationServing]), &serving) == nil {
+				said[o.Name] = serving
+			}
+		}
+	}
+	for i := range all {
+		all[i].Serving = said[all[i].Name]
+	}
+	slices.SortFunc(all, func(a, b Replica) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+func replica(pod *corev1.Pod) Replica {
+	r := Replica{Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, Terminating: pod.DeletionTimestamp != nil}
+	for _, ip := range pod.Status.PodIPs {
+		r.Addresses = append(r.Addresses, ip.IP)
+	}
+	for _, ip := range pod.Status.HostIPs {
+		r.Hosts = append(r.Hosts, ip.IP)
+	}
+	for _, c := range pod.Status.Conditions {
+		r.Ready = r.Ready || c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	}
+	return r
+}
+
+// Counts reports whether a Gateway is programmed only if the replica serves it.
+func (r *Replica) Counts() bool { return r.Ready && !r.Terminating }
+
+// HostAddresses are those of the nodes with a replica that is ready, each once.
+func HostAddresses(replicas []Replica) []gatewayv1.GatewayStatusAddress {
+	var all []gatewayv1.GatewayStatusAddress
+	var seen []string
+	for i := range replicas {
+		if !replicas[i].Counts() {
+			continue
+		}
+		for _, host := range replicas[i].Hosts {
+			if !slices.Contains(seen, host) {
+				seen = append(seen, host)
+				all = append(all, address(gatewayv1.IPAddressType, host))
+			}
+		}
+	}
+	return all
+}
