@@ -8,26 +8,37 @@ import (
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
-// window is how long changes are gathered that follow another one. A rollout, or
-// a person who applies a folder, changes many objects within milliseconds.
-const window = 5 * time.Millisecond
+const (
+	// window is how long changes are gathered that follow another one. A rollout,
+	// or a person who applies a folder, changes many objects within milliseconds.
+	window = 5 * time.Millisecond
+	// patience is how long changes wait for the Secrets that they refer to.
+	patience = 2 * time.Second
+)
 
 // batch gathers changes while earlier ones are dealt with. Of an object it keeps
 // the last state only, so it is never larger than the cluster.
 type batch struct {
-	mu      sync.Mutex
+	// refer is told each change in the moment in which it comes into the batch, and
+	// held is closed when the Secrets are there that the changes refer to; it is nil
+	// if they are. A Gateway and its new certificate so arrive together.
+	refer func(snapshot.Key, snapshot.Object)
+	held  func() <-chan struct{}
+	wake  chan struct{}
+
+	mu      sync.Mutex // taken before the lock of the Secrets
 	changes []snapshot.Change
 	places  map[snapshot.Key]int // in changes
-	wake    chan struct{}
 }
 
-func newBatch() *batch {
-	return &batch{places: map[snapshot.Key]int{}, wake: make(chan struct{}, 1)}
+func newBatch(refer func(snapshot.Key, snapshot.Object), held func() <-chan struct{}) *batch {
+	return &batch{refer: refer, held: held, places: map[snapshot.Key]int{}, wake: make(chan struct{}, 1)}
 }
 
 // put adds the new state of an object; nil says that it is gone.
 func (b *batch) put(key snapshot.Key, object snapshot.Object) {
 	b.mu.Lock()
+	b.refer(key, object)
 	change := snapshot.Change{Key: key, Object: object}
 	if at, ok := b.places[key]; ok {
 		b.changes[at] = change
@@ -62,16 +73,39 @@ func (b *batch) deliver(ctx context.Context, take func([]snapshot.Change)) {
 		if rest := window - time.Since(last); !last.IsZero() && rest > 0 {
 			time.Sleep(rest)
 		}
-		take(b.drain())
+		changes := b.complete(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		take(changes)
 		last = time.Now()
 	}
 }
 
-func (b *batch) drain() []snapshot.Change {
+// complete takes the changes when they are complete, or when patience is at an end.
+func (b *batch) complete(ctx context.Context) []snapshot.Change {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		changes, held := b.drain(ctx.Err() != nil)
+		if held == nil {
+			return changes
+		}
+		select {
+		case <-held:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// drain takes the changes, or says what holds them.
+func (b *batch) drain(regardless bool) ([]snapshot.Change, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if held := b.held(); held != nil && !regardless {
+		return nil, held
+	}
 	changes := b.changes
-	b.changes = nil
-	clear(b.places)
-	return changes
+	b.changes, b.places = nil, map[snapshot.Key]int{}
+	return changes, nil
 }

@@ -36,7 +36,6 @@ const requestTimeout = 30 * time.Second
 
 // Client sends requests to an API server. It may be used by any number of goroutines.
 type Client struct {
-	scheme   *runtime.Scheme
 	groups   map[schema.GroupVersion]*rest.RESTClient
 	metadata metadata.Interface
 	writes   writes
@@ -62,16 +61,12 @@ func newClient(config *rest.Config) (*Client, error) {
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
 
 	config.QPS = -1 // The server has priority and fairness of its own.
-	scheme, err := newScheme()
-	if err != nil {
-		return nil, err
-	}
 	transport, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{scheme: scheme, groups: map[schema.GroupVersion]*rest.RESTClient{}}
-	codecs := serializer.NewCodecFactory(scheme).WithoutConversion()
+	c := &Client{groups: map[schema.GroupVersion]*rest.RESTClient{}}
+	codecs := serializer.NewCodecFactory(newScheme()).WithoutConversion()
 	for _, k := range kinds {
 		if c.groups[k.version] != nil {
 			continue

@@ -2,8 +2,10 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
@@ -23,7 +27,10 @@ const (
 	// firstRetry and lastRetry bound the wait between two attempts to follow a
 	// kind; each wait is twice the one before, and its length is half chance.
 	firstRetry = 500 * time.Millisecond
-	lastRetry  = 30 * time.Second
+	lastRetry  = 10 * time.Second
+	// believed is how many equal refusals in a row are believed. A server that has
+	// just started, or one of several, may refuse what it will serve in a moment.
+	believed = 3
 )
 
 // follower keeps the store's objects of one kind like the API server's.
@@ -34,13 +41,21 @@ type follower struct {
 	reflector *cache.Reflector
 	settled   sync.Once
 	again     chan struct{} // asks for an attempt at once
-	last      error         // of the server's answer to a list or a watch
+
+	mu sync.Mutex
+	// listed and watching say what has gone well since the last failure.
+	listed, watching bool
+	last             error // of the server's answer to a list or a watch
+	reason           metav1.StatusReason
+	refusals         int // with that reason, in a row
 }
 
 func (s *Source) follower(k kind, watcher *cache.ListWatch, example any) *follower {
 	f := &follower{source: s, kind: k, again: make(chan struct{}, 1)}
 	f.sink = &sink{kind: k, store: s.store, replaced: f.read}
-	f.reflector = cache.NewReflectorWithOptions(f.listening(watcher), example, f.sink, cache.ReflectorOptions{Name: string(k.name)})
+	// This is the reflector's wait before it watches on where it was.
+	reconnect := wait.Backoff{Duration: firstRetry, Factor: 2, Jitter: 1, Steps: 10, Cap: lastRetry}
+	f.reflector = cache.NewReflectorWithOptions(f.listening(watcher), example, f.sink, cache.ReflectorOptions{Name: string(k.name), Backoff: &reconnect})
 	return f
 }
 
@@ -49,21 +64,54 @@ func (f *follower) listening(w *cache.ListWatch) *cache.ListWatch {
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			list, err := w.ListWithContextFunc(ctx, o)
-			f.answered(ctx, err)
+			f.answered(ctx, err, false)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			events, err := w.WatchFuncWithContext(ctx, o)
-			f.answered(ctx, err)
+			if err == nil && reflect.TypeOf(events) == reflect.TypeOf(watch.NewEmptyWatch()) {
+				events, err = nil, errHungUp
+			}
+			f.answered(ctx, err, err == nil)
+			if o.SendInitialEvents != nil && (utilnet.IsConnectionRefused(err) || apierrors.IsTooManyRequests(err)) {
+				// The reflector would wait before its next attempt even where ctx ends.
+				err = errors.New(err.Error())
+			}
 			return events, err
 		},
 	}
 }
 
-func (f *follower) answered(ctx context.Context, err error) {
-	if ctx.Err() == nil {
-		f.last = err
-		f.source.reach.answered(err)
+func (f *follower) answered(ctx context.Context, err error, watching bool) {
+	if ctx.Err() != nil {
+		return
+	}
+	f.source.reach.answered(err)
+	f.mu.Lock()
+	f.last, f.watching = err, f.watching || watching
+	f.mu.Unlock()
+	f.cheer()
+}
+
+// read is called when the store has all objects of the kind.
+func (f *follower) read() {
+	f.mu.Lock()
+	f.listed = true
+	f.mu.Unlock()
+	f.settle()
+	f.cheer()
+}
+
+// cheer says that the kind is followed, if it is.
+func (f *follower) cheer() {
+	f.mu.Lock()
+	fine := f.listed && f.watching
+	if fine {
+		f.reason, f.refusals = "", 0
+	}
+	f.mu.Unlock()
+	if fine {
+		f.source.find(f.kind, nil)
 	}
 }
 
@@ -73,10 +121,10 @@ func (f *follower) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		start := time.Now()
 		err := f.reflector.ListAndWatchWithContext(ctx)
-		if err == nil {
-			err = f.last // of a watch that could not begin
+		if ctx.Err() != nil {
+			break
 		}
-		f.refused(err)
+		f.ended(err)
 		if time.Since(start) > lastRetry {
 			wait = firstRetry
 		}
@@ -101,28 +149,50 @@ func (f *follower) retry() {
 	}
 }
 
-// read is called when the store has all objects of the kind.
-func (f *follower) read() {
-	f.source.find(f.kind, nil)
-	f.settle()
-}
-
 // settle says once that the kind holds up the start no more.
 func (f *follower) settle() { f.settled.Do(f.source.waiting.Done) }
 
-// refused takes an error of the server. A kind that the server does not have, or
-// not for us, holds nobody up; a server that is away does.
-func (f *follower) refused(err error) {
+// ended takes why the kind is not followed any more; err may be nil.
+func (f *follower) ended(err error) {
+	f.mu.Lock()
+	if err == nil {
+		err = f.last // of a watch that could not begin
+	}
+	f.listed, f.watching = false, false
+	if reason := apierrors.ReasonForError(err); reason != f.reason {
+		f.reason, f.refusals = reason, 0
+	}
+	f.refusals++
+	sure := f.refusals >= believed
+	f.mu.Unlock()
+	if err != nil && !away(err) {
+		f.refused(err, sure)
+	}
+}
+
+// refused takes an answer of the server, which may come in error where it is not
+// sure. A kind that the server does not have, or not for us, or that cannot be
+// understood, does not hold up the others; a server with troubles does.
+func (f *follower) refused(err error, sure bool) {
+	var status apierrors.APIStatus
 	switch {
 	case apierrors.IsNotFound(err):
-		_ = f.sink.Replace(nil, "")
+		if !sure && !f.source.undefined(f.kind) {
+			return
+		}
+		f.source.store.clear(f.kind)
 		f.source.find(f.kind, f.absent())
-	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		f.settle()
+	case !sure:
+	case apierrors.IsForbidden(err):
 		f.source.find(f.kind, f.forbidden(err))
+		f.settle()
 	default:
-		return
+		f.source.find(f.kind, f.unreadable(err))
+		if !errors.As(err, &status) {
+			f.settle()
+		}
 	}
-	f.settle()
 }
 
 // bundleVersion is where definitions of the Gateway API say what release they are of.
@@ -134,7 +204,7 @@ func (f *follower) absent() *diagnostic.Diagnostic {
 		severity = diagnostic.Warning
 	}
 	message := fmt.Sprintf("CustomResourceDefinition %s is not installed", f.kind.definition())
-	if definition := f.source.store.get(snapshot.Key{Kind: snapshot.KindCustomResourceDefinition, Name: f.kind.definition()}); definition != nil {
+	if definition := f.source.definition(f.kind); definition != nil {
 		message = fmt.Sprintf("CustomResourceDefinition %s does not serve version %s", f.kind.definition(), f.kind.version.Version)
 		if bundle := definition.GetAnnotations()[bundleVersion]; bundle != "" {
 			message += "; it is of release " + bundle
@@ -153,15 +223,28 @@ func (f *follower) forbidden(err error) *diagnostic.Diagnostic {
 	if f.kind.version.Group != "" {
 		resource += "." + f.kind.version.Group
 	}
-	verbs := "list and watch"
-	if f.kind.name == snapshot.KindSecret {
-		verbs = "get, list and watch"
+	verbs, where, meanwhile := "list and watch", "all namespaces", "what was read before is served on"
+	switch {
+	case f.kind.name == snapshot.KindSecret:
+		verbs, meanwhile = "get, list and watch", fmt.Sprintf("those that listeners refer to are read one by one every %v", glance)
+	case f.kind.replicas:
+		where = "namespace " + f.source.options.Namespace
 	}
 	return &diagnostic.Diagnostic{
 		Severity: diagnostic.Error,
 		Object:   snapshot.Key{Kind: f.kind.name},
 		Message:  fmt.Sprintf("the API server does not let Sluice read %s: %s", resource, firstLine(err)),
-		Fix:      fmt.Sprintf("give Sluice's ServiceAccount a role with %s for %s; it is tried again every %v", verbs, resource, lastRetry),
+		Fix: fmt.Sprintf("give Sluice's ServiceAccount a role with %s for %s in %s; it is tried again every %v, and meanwhile %s",
+			verbs, resource, where, lastRetry, meanwhile),
+	}
+}
+
+func (f *follower) unreadable(err error) *diagnostic.Diagnostic {
+	return &diagnostic.Diagnostic{
+		Severity: diagnostic.Error,
+		Object:   snapshot.Key{Kind: f.kind.name},
+		Message:  fmt.Sprintf("%s cannot be read from the API server: %s", f.kind.resource, firstLine(err)),
+		Fix:      fmt.Sprintf("see the API server's log; it is tried again every %v, and meanwhile what was read before is served on", lastRetry),
 	}
 }
 

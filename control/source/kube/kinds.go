@@ -22,8 +22,8 @@ type kind struct {
 	cluster bool
 	object  func() snapshot.Object
 	list    func() runtime.Object
-	// spoken says that Sluice writes the kind's status: a change of nothing else
-	// is no news to the translation.
+	// spoken says that what others write into the kind's status is nothing to the
+	// translation: Sluice speaks there itself, or nobody of interest does.
 	spoken bool
 	// served says that a missing definition is worth a warning: routes of other
 	// kinds may well be absent.
@@ -105,16 +105,12 @@ func kindOf(name snapshot.Kind) (kind, bool) {
 
 // newScheme knows the kinds that are read and no other: a scheme of all groups
 // would cost megabytes that a gateway needs for nothing.
-func newScheme() (*runtime.Scheme, error) {
+func newScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
-	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
-	for _, add := range []func(*runtime.Scheme) error{
-		gatewayv1.Install, v1alpha1.AddToScheme,
-		corev1.AddToScheme, discoveryv1.AddToScheme, coordinationv1.AddToScheme, metav1.AddMetaToScheme,
-	} {
-		if err := add(scheme); err != nil {
-			return nil, err
-		}
+	for _, k := range kinds {
+		metav1.AddToGroupVersion(scheme, k.version)
+		scheme.AddKnownTypes(k.version, k.object(), k.list())
 	}
-	return scheme, nil
+	scheme.AddKnownTypes(secrets.version, secrets.object())
+	return scheme
 }

@@ -1,7 +1,11 @@
 package kube
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -17,11 +21,11 @@ type reach struct {
 	lost time.Time // zero while it answers
 }
 
-// answered takes the error of a request. A refusal is an answer too.
+// answered takes the end of a request. A refusal is an answer too.
 func (r *reach) answered(err error) {
+	away := away(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	away := err != nil && apierrors.ReasonForError(err) == ""
 	switch {
 	case away && r.lost.IsZero():
 		r.lost = time.Now()
@@ -36,4 +40,23 @@ func (r *reach) fine() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.lost.IsZero()
+}
+
+// errHungUp stands for a connection that ended before there was an answer to a
+// watch, which client-go takes for a watch without events.
+var errHungUp = errors.New("the API server closed the connection")
+
+// away reports whether nobody answered, or only a load balancer in front of the
+// API server.
+func away(err error) bool {
+	var transport *url.Error
+	if errors.As(err, &transport) || errors.Is(err, errHungUp) || errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	code := status.Status().Code
+	return code == http.StatusBadGateway || code == http.StatusServiceUnavailable
 }

@@ -8,27 +8,37 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
+const (
+	// gets is how many Secrets are read at the same time.
+	gets = 8
+	// glance is how often Secrets are read again that may not be watched.
+	glance = time.Minute
+)
+
 // secretReader gets the Secrets that listeners refer to, when they appear, when
 // their metadata change, and when somebody begins to refer to them.
 type secretReader struct {
 	get   func(context.Context, snapshot.Key) (snapshot.Object, error)
-	batch *batch
-	store *store // of the metadata
+	put   func(snapshot.Key, snapshot.Object) // hands a Secret on; nil is gone
+	nudge func()                              // says that there is something to tell
+	store *store                              // of the metadata
 	log   *slog.Logger
-	// first is closed when all Secrets that were wanted at the start have been tried.
-	first chan struct{}
 	wake  chan struct{}
 
-	mu       sync.Mutex
-	refs     map[snapshot.Key][]snapshot.Key // Secrets, by who refers to them
-	wanted   map[snapshot.Key]int            // how many refer to a Secret
-	due      map[snapshot.Key]time.Time      // Secrets to look at, and not before when
+	mu     sync.Mutex
+	refs   map[snapshot.Key][]snapshot.Key // Secrets, by who refers to them
+	wanted map[snapshot.Key]int            // how many refer to a Secret
+	due    map[snapshot.Key]time.Time      // Secrets to look at, and not before when
+	// blind says that metadata may not be watched.
+	blind    bool
+	idle     chan struct{} // closed when nothing is due at once; nil if nothing is
 	failures map[snapshot.Key]failure
 	given    map[snapshot.Key]string // resourceVersions of those that were handed on
 }
@@ -39,10 +49,9 @@ type failure struct {
 	found diagnostic.Diagnostic
 }
 
-func newSecretReader(get func(context.Context, snapshot.Key) (snapshot.Object, error), b *batch, s *store, log *slog.Logger) *secretReader {
+func newSecretReader(get func(context.Context, snapshot.Key) (snapshot.Object, error), s *store, log *slog.Logger) *secretReader {
 	return &secretReader{
-		get: get, batch: b, store: s, log: log,
-		first: make(chan struct{}), wake: make(chan struct{}, 1),
+		get: get, store: s, log: log, wake: make(chan struct{}, 1),
 		refs: map[snapshot.Key][]snapshot.Key{}, wanted: map[snapshot.Key]int{}, due: map[snapshot.Key]time.Time{},
 		failures: map[snapshot.Key]failure{}, given: map[snapshot.Key]string{},
 	}
@@ -54,25 +63,22 @@ func (r *secretReader) refer(key snapshot.Key, object snapshot.Object) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.refs[key]
-	if len(next) == 0 && len(before) == 0 {
-		return
-	}
 	for _, secret := range next {
-		r.wanted[secret]++
+		if r.wanted[secret]++; r.wanted[secret] == 1 {
+			r.lookAt(secret)
+		}
 	}
 	for _, secret := range before {
 		if r.wanted[secret]--; r.wanted[secret] == 0 {
 			delete(r.wanted, secret)
+			r.lookAt(secret)
 		}
 	}
-	r.refs[key] = next
-	if len(next) == 0 {
+	if len(next) > 0 {
+		r.refs[key] = next
+	} else {
 		delete(r.refs, key)
 	}
-	for _, secret := range append(next, before...) {
-		r.due[secret] = time.Time{}
-	}
-	r.nudge()
 }
 
 // changed says that the metadata of a Secret changed.
@@ -80,30 +86,50 @@ func (r *secretReader) changed(key snapshot.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.wanted[key] > 0 {
-		r.due[key] = time.Time{}
-		r.nudge()
+		r.lookAt(key)
 	}
 }
 
-func (r *secretReader) nudge() {
+// watched says whether the metadata of Secrets may be watched.
+func (r *secretReader) watched(may bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.blind == !may {
+		return
+	}
+	r.blind = !may
+	for key := range r.wanted {
+		r.lookAt(key)
+	}
+}
+
+// lookAt makes a Secret due; the lock is held.
+func (r *secretReader) lookAt(key snapshot.Key) {
+	r.due[key] = time.Time{}
+	if r.idle == nil {
+		r.idle = make(chan struct{})
+	}
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
 }
 
+// held is closed when no Secret is due at once; it is nil if none is.
+func (r *secretReader) held() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.idle
+}
+
 // run looks at the Secrets that are due until ctx ends.
 func (r *secretReader) run(ctx context.Context) {
-	started := sync.OnceFunc(func() { close(r.first) })
 	for ctx.Err() == nil {
 		keys, next := r.take(time.Now())
-		for _, key := range keys {
-			r.look(ctx, key)
-		}
 		if len(keys) > 0 {
+			r.lookAll(ctx, keys)
 			continue
 		}
-		started()
 		timer := time.NewTimer(next)
 		select {
 		case <-timer.C:
@@ -112,6 +138,15 @@ func (r *secretReader) run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+func (r *secretReader) lookAll(ctx context.Context, keys []snapshot.Key) {
+	var all errgroup.Group
+	all.SetLimit(gets)
+	for _, key := range keys {
+		all.Go(func() error { r.look(ctx, key); return nil })
+	}
+	_ = all.Wait()
 }
 
 // take are the Secrets that are due, and how long until the next is.
@@ -127,32 +162,48 @@ func (r *secretReader) take(now time.Time) (keys []snapshot.Key, next time.Durat
 		keys = append(keys, key)
 		delete(r.due, key)
 	}
+	if len(keys) == 0 && r.idle != nil {
+		close(r.idle)
+		r.idle = nil
+	}
 	return keys, next
 }
 
 // look hands a Secret on as it is now.
 func (r *secretReader) look(ctx context.Context, key snapshot.Key) {
 	r.mu.Lock()
-	wanted, given := r.wanted[key] > 0, r.given[key]
+	wanted, blind, given := r.wanted[key] > 0, r.blind, r.given[key]
 	r.mu.Unlock()
 	metadata := r.store.get(key)
-	if !wanted || metadata == nil {
+	if !wanted || metadata == nil && !blind {
 		r.hand(key, nil)
 		return
 	}
-	if metadata.GetResourceVersion() == given {
+	if !blind && metadata.GetResourceVersion() == given {
 		return
 	}
 	secret, err := r.get(ctx, key)
 	switch {
 	case err == nil:
-		secret.SetManagedFields(nil)
-		delete(secret.GetAnnotations(), "kubectl.kubernetes.io/last-applied-configuration")
+		strip(secret)
 		r.hand(key, secret)
 	case apierrors.IsNotFound(err):
 		r.hand(key, nil)
 	case ctx.Err() == nil:
 		r.fail(key, err)
+		return
+	}
+	if blind {
+		r.mu.Lock()
+		r.lookLater(key, glance)
+		r.mu.Unlock()
+	}
+}
+
+// lookLater makes a Secret due after a while, if it is not due before; the lock is held.
+func (r *secretReader) lookLater(key snapshot.Key, wait time.Duration) {
+	if _, already := r.due[key]; !already {
+		r.due[key] = time.Now().Add(wait)
 	}
 }
 
@@ -161,17 +212,17 @@ func (r *secretReader) hand(key snapshot.Key, secret snapshot.Object) {
 	r.mu.Lock()
 	_, failed := r.failures[key]
 	delete(r.failures, key)
-	_, was := r.given[key]
+	given, was := r.given[key]
 	delete(r.given, key)
 	if secret != nil {
 		r.given[key] = secret.GetResourceVersion()
 	}
 	r.mu.Unlock()
-	if secret != nil || was {
-		r.batch.put(key, secret)
+	if secret == nil && was || secret != nil && secret.GetResourceVersion() != given {
+		r.put(key, secret)
 	}
 	if failed {
-		r.batch.nudge()
+		r.nudge()
 	}
 }
 
@@ -191,14 +242,14 @@ func (r *secretReader) fail(key snapshot.Key, err error) {
 		Fix:      "it is tried again every few seconds",
 	}
 	if apierrors.IsForbidden(err) {
-		found.Fix = "give Sluice's ServiceAccount a role with get for secrets; " + found.Fix
+		found.Fix = fmt.Sprintf("give Sluice's ServiceAccount a role with get for secrets in namespace %s; %s", key.Namespace, found.Fix)
 	}
 	if before.found != found {
-		r.log.Warn("a Secret cannot be read", "secret", key.Namespace+"/"+key.Name, "error", firstLine(err))
-		r.batch.nudge()
+		r.log.Warn("a Secret cannot be read", "secret", key.Namespace+"/"+key.Name, "error", firstLine(err), "fix", found.Fix)
+		r.nudge()
 	}
 	r.failures[key] = failure{wait: wait, found: found}
-	r.due[key] = time.Now().Add(wait/2 + rand.N(wait/2))
+	r.lookLater(key, wait/2+rand.N(wait/2))
 }
 
 func (r *secretReader) diagnostics() []diagnostic.Diagnostic {

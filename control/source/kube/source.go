@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/metadata"
@@ -43,12 +44,19 @@ type Options struct {
 // gets those whole that a listener refers to: what the others hold never leaves
 // the API server. RBAC knows no right to metadata alone, though, so the role needs
 // get, list and watch for secrets; who may act as Sluice may read them all.
+//
+// A narrower role works too: without list and watch, each Secret that a listener
+// refers to is got once a minute, so a Role with get in the namespaces of the
+// certificates is enough, or with get for these Secrets by their names. The price
+// is a warning, and that a new certificate is noticed up to a minute later.
 type Source struct {
 	options Options
 	store   *store
 	batch   *batch
 	secrets *secretReader
 	reach   *reach
+	// defined says that the store has all definitions.
+	defined atomic.Bool
 
 	mu       sync.Mutex
 	findings map[snapshot.Kind]diagnostic.Diagnostic // kinds that cannot be read
@@ -57,9 +65,11 @@ type Source struct {
 
 // New makes a Source that has read nothing yet.
 func New(options Options) *Source {
-	s := &Source{options: options, batch: newBatch(), findings: map[snapshot.Kind]diagnostic.Diagnostic{}, reach: &reach{log: options.Log}}
+	s := &Source{options: options, findings: map[snapshot.Kind]diagnostic.Diagnostic{}, reach: &reach{log: options.Log}}
 	s.store = newStore(s.seen)
-	s.secrets = newSecretReader(options.Client.Get, s.batch, s.store, options.Log)
+	s.secrets = newSecretReader(options.Client.Get, s.store, options.Log)
+	s.batch = newBatch(s.secrets.refer, s.secrets.held)
+	s.secrets.put, s.secrets.nudge = s.batch.put, s.batch.nudge
 	return s
 }
 
@@ -68,21 +78,22 @@ func New(options Options) *Source {
 // what is known.
 func (s *Source) Run(ctx context.Context, update func(Update)) error {
 	ctx, cancel := context.WithCancel(ctx)
-	var followers sync.WaitGroup
-	defer followers.Wait()
+	var running sync.WaitGroup
+	defer running.Wait()
 	defer cancel()
 	for _, f := range s.followers() {
 		s.waiting.Add(1)
-		followers.Go(func() { f.run(ctx) })
+		running.Go(func() { f.run(ctx) })
 	}
 	if !s.settle(ctx) {
 		return nil
 	}
-	followers.Go(func() { s.secrets.run(ctx) })
-	select {
-	case <-s.secrets.first:
-	case <-ctx.Done():
-		return nil
+	running.Go(func() { s.secrets.run(ctx) })
+	if held := s.secrets.held(); held != nil {
+		select {
+		case <-held:
+		case <-ctx.Done():
+		}
 	}
 	s.batch.deliver(ctx, func(changes []snapshot.Change) {
 		update(Update{Changes: changes, Diagnostics: s.diagnostics()})
@@ -117,7 +128,6 @@ func (s *Source) seen(key snapshot.Key, object snapshot.Object, news bool) {
 		s.secrets.changed(key)
 	case news:
 		s.batch.put(key, object)
-		s.secrets.refer(key, object)
 	}
 	if s.options.Seen != nil {
 		s.options.Seen(key)
@@ -126,6 +136,9 @@ func (s *Source) seen(key snapshot.Key, object snapshot.Object, news bool) {
 
 // find notes why a kind cannot be read, or that it can.
 func (s *Source) find(k kind, found *diagnostic.Diagnostic) {
+	if k.name == snapshot.KindSecret {
+		s.secrets.watched(found == nil)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before, was := s.findings[k.name]
@@ -165,26 +178,39 @@ func (s *Source) diagnostics() []diagnostic.Diagnostic {
 
 // followers make one for each kind.
 func (s *Source) followers() []*follower {
-	var all []*follower
+	all := []*follower{s.follower(secrets, metadataWatcher(s.options.Client.metadata, secrets), &metav1.PartialObjectMetadata{})}
 	for _, k := range kinds {
 		all = append(all, s.follower(k, s.options.Client.watcher(k, s.options.Namespace), k.object()))
 	}
-	for _, k := range []kind{secrets, definitions} {
-		all = append(all, s.follower(k, metadataWatcher(s.options.Client.metadata, k), &metav1.PartialObjectMetadata{}))
-	}
-	for _, f := range all {
-		if f.kind.name != snapshot.KindCustomResourceDefinition {
-			continue
-		}
-		f.sink.after = func(name string) {
-			for _, other := range all {
-				if other.kind.custom() && other.kind.definition() == name {
-					other.retry()
-				}
+	return append(all, s.definitionFollower(all))
+}
+
+// definitionFollower has the others try again when their definition changes.
+func (s *Source) definitionFollower(others []*follower) *follower {
+	f := s.follower(definitions, metadataWatcher(s.options.Client.metadata, definitions), &metav1.PartialObjectMetadata{})
+	f.sink.after = func(name string) {
+		for _, other := range others {
+			if other.kind.custom() && (other.kind.definition() == name || name == "") {
+				other.retry()
 			}
 		}
 	}
-	return all
+	f.sink.replaced = func() {
+		s.defined.Store(true)
+		f.read()
+		f.sink.after("")
+	}
+	return f
+}
+
+// definition is what is known of the kind's definition, or nil.
+func (s *Source) definition(k kind) snapshot.Object {
+	return s.store.get(snapshot.Key{Kind: snapshot.KindCustomResourceDefinition, Name: k.definition()})
+}
+
+// undefined reports whether the kind is known to have no definition.
+func (s *Source) undefined(k kind) bool {
+	return k.custom() && s.defined.Load() && s.definition(k) == nil
 }
 
 func metadataWatcher(client metadata.Interface, k kind) *cache.ListWatch {

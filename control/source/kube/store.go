@@ -10,10 +10,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/api/v1alpha1"
 	"github.com/sluicegateway/sluice/control/snapshot"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // store is the objects as the API server showed them last. The snapshot has the
@@ -42,12 +43,7 @@ func (s *store) all(k snapshot.Kind) []snapshot.Object {
 	return slices.Collect(maps.Values(s.objects[k]))
 }
 
-func (s *store) set(k kind, object snapshot.Object) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.put(k, object)
-}
-
+// put takes an object as it is now; the lock is held, as it is for remove.
 func (s *store) put(k kind, object snapshot.Object) {
 	key := keyOf(k, object)
 	all := s.objects[k.name]
@@ -97,14 +93,23 @@ func sameWish(a, b snapshot.Object) bool {
 		maps.Equal(a.GetAnnotations(), b.GetAnnotations())
 }
 
+// clear removes all objects of the kind.
+func (s *store) clear(k kind) { s.replace(k, nil) }
+
 // sink takes what a reflector reads of one kind.
 type sink struct {
 	kind  kind
 	store *store
-	// replaced is called when all objects are there; after, which may be nil, for
-	// the name of each object set or removed later.
+	// replaced is called when all objects are there; after, which may be nil, after
+	// each object that is set or removed later.
 	replaced func()
 	after    func(name string)
+}
+
+// Transformer implements cache.TransformingStore, so that a long list is trimmed
+// while it arrives.
+func (s *sink) Transformer() cache.TransformFunc {
+	return func(object any) (any, error) { return s.trim(object) }
 }
 
 // Add implements cache.ReflectorStore.
@@ -113,7 +118,9 @@ func (s *sink) Add(object any) error {
 	if err != nil || !s.wanted(o) {
 		return err
 	}
-	s.store.set(s.kind, o)
+	s.store.mu.Lock()
+	s.store.put(s.kind, o)
+	s.store.mu.Unlock()
 	s.tell(o.GetName())
 	return nil
 }
@@ -147,9 +154,7 @@ func (s *sink) Replace(list []any, _ string) error {
 		}
 	}
 	s.store.replace(s.kind, objects)
-	if list != nil {
-		s.replaced()
-	}
+	s.replaced()
 	return nil
 }
 
@@ -176,9 +181,7 @@ func (s *sink) trim(object any) (snapshot.Object, error) {
 	if !ok {
 		return nil, fmt.Errorf("a %T is no object of kind %s", object, s.kind.name)
 	}
-	o.SetManagedFields(nil)
-	annotations := o.GetAnnotations()
-	delete(annotations, corev1.LastAppliedConfigAnnotation)
+	strip(o)
 	switch o := o.(type) {
 	case *discoveryv1.EndpointSlice:
 		trimSlice(o)
@@ -186,13 +189,24 @@ func (s *sink) trim(object any) (snapshot.Object, error) {
 		o.Spec = corev1.PodSpec{NodeName: o.Spec.NodeName, HostNetwork: o.Spec.HostNetwork}
 		o.Status.ContainerStatuses, o.Status.InitContainerStatuses = nil, nil
 	case *metav1.PartialObjectMetadata:
-		if s.kind.name == snapshot.KindSecret {
-			*o = metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
-				Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion,
-			}}
+		kept := metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion}
+		if s.kind.name == snapshot.KindCustomResourceDefinition {
+			kept.Annotations = o.Annotations
 		}
+		*o = metav1.PartialObjectMetadata{ObjectMeta: kept}
 	}
 	return o, nil
+}
+
+// strip drops the books that the API server and kubectl keep on an object.
+func strip(o snapshot.Object) {
+	o.SetManagedFields(nil)
+	if annotations := o.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
+		delete(annotations, corev1.LastAppliedConfigAnnotation)
+		if len(annotations) == 0 {
+			o.SetAnnotations(nil)
+		}
+	}
 }
 
 // trimSlice keeps the addresses and conditions of the endpoints. In the slices
