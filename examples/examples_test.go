@@ -209,7 +209,7 @@ func TestTour(t *testing.T) {
 	}
 	e.wantConditions("gateways",
 		"tour shop HTTP", "selector http HTTP",
-		"tls https UnsupportedProtocol", "tcp foo UnsupportedProtocol", "tcp bar UnsupportedProtocol")
+		"tls https InvalidCertificateRef", "tcp foo UnsupportedProtocol", "tcp bar UnsupportedProtocol")
 	e.wantConditions("routes", "TCPRoute tcp-app-1", "TCPRoute tcp-app-2", "GRPCRoute user")
 }
 
