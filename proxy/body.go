@@ -22,14 +22,16 @@ type body struct {
 	idle time.Duration
 	hard time.Time
 
-	framing framing
-	left    int64 // of a counted body
-	chunks  http1.ChunkDecoder
-	raw     []byte // read from conn and not yet taken
-	scratch []byte // where more is read to; from the worker's pool, taken late
-	taken   int64  // bytes given out
-	ended   bool
-	copies  bool // the connections cannot splice
+	framing  framing
+	left     int64 // of a counted body
+	chunks   http1.ChunkDecoder
+	raw      []byte // read from conn and not yet taken
+	ahead    []byte // taken from raw to know whether there is any; next returns it
+	aheadErr error
+	scratch  []byte // where more is read to; from the worker's pool, taken late
+	taken    int64  // bytes given out
+	ended    bool
+	copies   bool // the connections cannot splice
 }
 
 type framing uint8
@@ -58,10 +60,14 @@ func (b *body) start(c loop.Conn, length int64, untilClose bool, raw []byte) {
 // after the last one.
 func (b *body) next() ([]byte, error) {
 	for {
-		if b.ended {
-			return nil, io.EOF
+		data, err := b.ahead, b.aheadErr
+		b.ahead, b.aheadErr = nil, nil
+		if len(data) == 0 && err == nil {
+			if b.ended {
+				return nil, io.EOF
+			}
+			data, err = b.take()
 		}
-		data, err := b.take()
 		if err != nil || len(data) > 0 {
 			b.taken += int64(len(data))
 			return data, err
@@ -130,8 +136,17 @@ func (b *body) fill() error {
 	return err
 }
 
-// buffered reports whether next has bytes, or the end, without waiting.
-func (b *body) buffered() bool { return b.ended || len(b.raw) > 0 }
+// buffered reports whether next has bytes, or the end, without waiting. What is
+// left in raw of chunks may be framing without any.
+func (b *body) buffered() bool {
+	if b.ended || b.framing != framingChunked {
+		return b.ended || len(b.raw) > 0
+	}
+	if len(b.ahead) == 0 && b.aheadErr == nil {
+		b.ahead, b.aheadErr = b.take()
+	}
+	return b.ended || len(b.ahead) > 0 || b.aheadErr != nil
+}
 
 // complete reports whether the body was read to its end.
 func (b *body) complete() bool { return b.ended }
@@ -150,6 +165,7 @@ func (b *body) release() {
 		b.worker.putLarge(b.scratch)
 	}
 	b.scratch, b.raw, b.conn, b.hard = nil, nil, nil, time.Time{}
+	b.ahead, b.aheadErr = nil, nil
 }
 
 // earlier returns the earlier of two times, of which b may be zero for none.

@@ -29,6 +29,8 @@ type gateway struct {
 	network loop.Network
 	addr    netip.AddrPort
 	version uint64
+	// certificates make the listener an HTTPS one.
+	certificates []config.Certificate
 }
 
 // onBoth runs a test on both kinds of loops.
@@ -109,6 +111,9 @@ func (g *gateway) listen() net.Listener {
 
 // listener is the gateway's listener in the configuration.
 func (g *gateway) listener() *config.Listener {
+	if len(g.certificates) > 0 {
+		return g.https("default/gw/http", "", g.certificates...)
+	}
 	return &config.Listener{Name: "default/gw/http", Addresses: []netip.Addr{g.addr.Addr()}, Port: g.addr.Port(), Protocol: config.ProtocolHTTP}
 }
 

@@ -2,11 +2,13 @@ package engine_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluicegateway/sluice/config"
 )
@@ -212,4 +214,41 @@ func TestRFC9112_6_3_BodiesOfResponsesWithoutBody(t *testing.T) {
 			c.want(304, "")
 		}
 	})
+}
+
+// What a backend has sent reaches the client while the backend is silent, also
+// when it has ended a chunk with it.
+func TestChunksAreNotHeldBack(t *testing.T) {
+	for _, minor := range []int{0, 1} {
+		inBubble(t, func(g *gateway) {
+			g.serve(g.rawOrigin(func(c net.Conn, r *bufio.Reader) {
+				readHead(r)
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+				for _, event := range []string{"one", "two"} {
+					fmt.Fprintf(c, "3\r\n%s\r\n", event)
+					time.Sleep(time.Minute)
+				}
+				io.WriteString(c, "0\r\n\r\n")
+			}), config.Rule{})
+			c := g.dial()
+			c.send(fmt.Sprintf("GET / HTTP/1.%d\nHost: web.example\n\n", minor))
+			start := time.Now()
+			r, err := http.ReadResponse(c.in, nil)
+			if err != nil {
+				g.Fatal(err)
+			}
+			event := make([]byte, 3)
+			for i, want := range []string{"one", "two"} {
+				if _, err := io.ReadFull(r.Body, event); err != nil || string(event) != want {
+					g.Fatalf("got %q, %v; want %q", event, err, want)
+				}
+				if took := time.Since(start); took != time.Duration(i)*time.Minute {
+					g.Errorf("HTTP/1.%d: %q came after %v", minor, want, took)
+				}
+			}
+			if n, err := r.Body.Read(event); n > 0 || err != io.EOF {
+				g.Errorf("at the end: %d, %v", n, err)
+			}
+		})
+	}
 }
