@@ -106,7 +106,7 @@ func (a *attempt) receive() failure {
 		}
 		resp := &a.x.resp
 		if resp.Status >= 200 || resp.Status == 101 {
-			a.x.respBody.start(a.conn, resp.BodyLength, resp.UntilClose, a.in[n:a.w])
+			a.x.respBody.start(a.conn.Conn, resp.BodyLength, resp.UntilClose, a.in[n:a.w])
 			return failure{}
 		}
 		if interim == a.x.Limits.InterimResponses {
