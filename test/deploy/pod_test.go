@@ -71,7 +71,7 @@ func TestPods(t *testing.T) {
 			all := objects(t, i)
 			template, selector := pods(t, all)
 			spec, container := template.Spec, template.Spec.Containers[0]
-			if !*container.SecurityContext.ReadOnlyRootFilesystem {
+			if readOnly := container.SecurityContext.ReadOnlyRootFilesystem; readOnly == nil || !*readOnly {
 				t.Error("the root of the container can be written to")
 			}
 			if added := container.SecurityContext.Capabilities.Add; (len(added) > 0) != spec.HostNetwork {
