@@ -18,8 +18,13 @@ type Condition struct {
 	Part string
 }
 
-// Fine reports whether the condition says that all is well.
+// Fine reports whether the condition says that all is well. That hostnames of
+// HTTPS listeners overlap is only a notice: a general and a specific one are
+// often meant to stand beside each other.
 func (c Condition) Fine() bool {
+	if c.Type == string(gatewayv1.ListenerConditionOverlappingTLSConfig) {
+		return true
+	}
 	return c.Status == metav1.ConditionTrue != negative(c.Type) && c.Status != metav1.ConditionUnknown
 }
 
@@ -28,7 +33,6 @@ func (c Condition) Fine() bool {
 func negative(conditionType string) bool {
 	switch conditionType {
 	case string(gatewayv1.ListenerConditionConflicted),
-		string(gatewayv1.ListenerConditionOverlappingTLSConfig),
 		string(gatewayv1.RouteConditionPartiallyInvalid),
 		string(gatewayv1.GatewayConditionInsecureFrontendValidationMode):
 		return true
