@@ -55,6 +55,7 @@ var (
 		"no_socket":   {503, "upstream_connect_no_socket"},
 		"exhausted":   {503, "upstream_connect_exhausted"},
 		"resolve":     {503, "upstream_resolve_failed"},
+		"forbidden":   {503, "upstream_connect_forbidden"},
 		"stopped":     shutdown,
 		"failed":      {503, "upstream_connect_failed"},
 	}

@@ -33,6 +33,9 @@ type Options struct {
 	Network loop.Network
 	// Resolver looks names of endpoints up; nil is the system's.
 	Resolver upstream.Resolver
+	// Own are addresses of the data plane and its node, which restricted
+	// backends must not reach.
+	Own []netip.Addr
 	// Limits bounds what clients and backends may cost; nil means proxy.DefaultLimits.
 	Limits    *proxy.Limits
 	AccessLog *observe.AccessLog
@@ -96,7 +99,7 @@ func New(options Options) (*Engine, error) {
 	}
 	e := &Engine{
 		compiler: compiler{
-			backends: upstream.NewBackends(upstream.Options{Workers: o.Workers, Resolver: o.Resolver, Log: o.Log}),
+			backends: upstream.NewBackends(upstream.Options{Workers: o.Workers, Resolver: o.Resolver, Own: o.Own, Log: o.Log}),
 			metrics:  o.Metrics,
 			workers:  o.Workers,
 			routes:   make(map[string]bool),

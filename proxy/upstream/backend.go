@@ -63,7 +63,7 @@ func (b *Backend) Counters() Counters { return b.counters.read() }
 
 // set replaces the endpoints and returns those that went away. Endpoints that
 // stay keep their identity, and with it their counters and pooled connections.
-func (b *Backend) set(c *config.Backend, names *names) (gone []*Endpoint) {
+func (b *Backend) set(c *config.Backend, bs *Backends) (gone []*Endpoint) {
 	old := b.state.Load()
 	live := make(map[address]*Endpoint, len(old.endpoints))
 	for _, e := range old.endpoints {
@@ -75,22 +75,31 @@ func (b *Backend) set(c *config.Backend, names *names) (gone []*Endpoint) {
 	if old.protocol != c.Protocol {
 		kept = nil // connections speak the protocol that they were made for
 	}
-	b.state.Store(b.build(c, kept, names))
+	b.state.Store(b.build(c, kept, bs))
 	return slices.Collect(maps.Values(live))
 }
 
-// build makes the new state and takes what it uses out of kept. An address that stands more than once, as it may
-// in several EndpointSlices, is one endpoint in the best of its conditions.
-func (b *Backend) build(c *config.Backend, kept map[address]*Endpoint, names *names) *state {
+// build makes the new state and takes what it uses out of kept. An address that
+// stands more than once, as it may in several EndpointSlices, is one endpoint in
+// the best of its conditions. One that a restricted backend must not reach is none.
+func (b *Backend) build(c *config.Backend, kept map[address]*Endpoint, bs *Backends) *state {
+	var bounds *reach
+	if c.Restricted {
+		bounds = bs.reach
+	}
 	s := &state{protocol: c.Protocol}
 	best := map[*Endpoint]condition{}
 	seen := map[address]*Endpoint{}
 	for i := range c.Endpoints {
-		a := addressOf(&c.Endpoints[i])
+		a := addressOf(&c.Endpoints[i], c.Restricted)
+		if bounds.forbidsEndpoint(&c.Endpoints[i]) {
+			bs.log.Warn("an endpoint is not used: a restricted backend must not reach it", "backend", b.name, "endpoint", a.String())
+			continue
+		}
 		e := seen[a]
 		if e == nil {
 			if e = kept[a]; e == nil {
-				e = newEndpoint(b, a, names)
+				e = newEndpoint(b, a, bounds, bs.names)
 			}
 			delete(kept, a)
 			seen[a] = e

@@ -14,6 +14,7 @@ package upstream
 
 import (
 	"log/slog"
+	"net/netip"
 	"sync"
 	"weak"
 
@@ -27,7 +28,10 @@ type Options struct {
 	Workers int
 	// Resolver finds the addresses of endpoints that are domain names.
 	Resolver Resolver
-	// Log gets failed and recovered name resolutions.
+	// Own are addresses of this process and its host, which restricted backends
+	// must not reach.
+	Own []netip.Addr
+	// Log gets failed and recovered name resolutions, and endpoints that are not used.
 	Log *slog.Logger
 	// Limits of each pool; the zero value means [DefaultLimits].
 	Limits Limits
@@ -39,6 +43,8 @@ type Backends struct {
 	workers int
 	limits  Limits
 	names   *names
+	reach   *reach
+	log     *slog.Logger
 
 	mu    sync.Mutex
 	pools []*Pool
@@ -61,6 +67,8 @@ func NewBackends(o Options) *Backends {
 		workers: o.Workers,
 		limits:  o.Limits,
 		names:   newNames(o.Resolver, o.Log),
+		reach:   newReach(o.Own),
+		log:     o.Log,
 		present: map[string]*Backend{},
 		absent:  map[string]weak.Pointer[Backend]{},
 		sweepAt: minSweep,
@@ -144,7 +152,7 @@ func (bs *Backends) set(c *config.Backend) (gone []*Endpoint) {
 	b := bs.handle(c.Name)
 	delete(bs.absent, c.Name)
 	bs.present[c.Name] = b
-	return b.set(c, bs.names)
+	return b.set(c, bs)
 }
 
 func (bs *Backends) remove(name string) (gone []*Endpoint) {

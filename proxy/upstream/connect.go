@@ -32,6 +32,9 @@ func (p *Pool) connect(e *Endpoint, deadline time.Time) (loop.Conn, netip.AddrPo
 	if err != nil {
 		return nil, netip.AddrPort{}, err
 	}
+	if addrs = e.bounds.allowed(addrs); len(addrs) == 0 {
+		return nil, netip.AddrPort{}, fmt.Errorf("%w: %s leads to no other", errForbidden, e.address.host)
+	}
 	r := race{loop: p.loop, port: e.address.port, deadline: deadline, waiter: p.loop.NewWaiter()}
 	tried := e.counters.connects.Load() + e.counters.connectFailures.Load()
 	return r.run(attemptOrder(addrs, int(tried%math.MaxInt32)))

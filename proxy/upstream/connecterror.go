@@ -33,6 +33,7 @@ var reasons = []struct {
 }{
 	{loop.ErrStopped, "stopped"},
 	{errResolve, "resolve"},
+	{errForbidden, "forbidden"},
 	{syscall.ECONNREFUSED, "refused"},
 	{syscall.ECONNRESET, "reset"},
 	{fs.ErrNotExist, "no_socket"},
@@ -50,7 +51,7 @@ var reasons = []struct {
 
 // Reason says in one word, for logs and metrics, why no connection could be
 // made: refused, reset, timeout, unreachable, denied, no_socket, exhausted (of
-// descriptors or ports), resolve, stopped, or failed for anything else.
+// descriptors or ports), resolve, forbidden (to a restricted backend), stopped, or failed for anything else.
 func Reason(err error) string {
 	for _, r := range reasons {
 		if errors.Is(err, r.err) {

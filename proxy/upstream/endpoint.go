@@ -21,18 +21,23 @@ type Endpoint struct {
 	gone atomic.Bool
 	// name is set for a domain name.
 	name *name
+	// bounds are nil if the backend is not restricted.
+	bounds *reach
 }
 
-// address identifies an endpoint within its backend.
+// address identifies an endpoint within its backend. With a restriction goes
+// another identity, as connections that were made without it are not to be used.
 type address struct {
+	restricted bool
+
 	ip   netip.AddrPort
 	host string
 	port uint16
 	unix string
 }
 
-func addressOf(e *config.Endpoint) address {
-	return address{ip: e.Address, host: e.Host, port: e.Port, unix: e.Unix}
+func addressOf(e *config.Endpoint, restricted bool) address {
+	return address{restricted: restricted, ip: e.Address, host: e.Host, port: e.Port, unix: e.Unix}
 }
 
 func (a address) String() string {
@@ -45,8 +50,8 @@ func (a address) String() string {
 	return a.ip.String()
 }
 
-func newEndpoint(b *Backend, a address, names *names) *Endpoint {
-	e := &Endpoint{backend: b, address: a, text: a.String()}
+func newEndpoint(b *Backend, a address, bounds *reach, names *names) *Endpoint {
+	e := &Endpoint{backend: b, address: a, text: a.String(), bounds: bounds}
 	if a.host != "" {
 		e.name = names.acquire(a.host)
 	}

@@ -45,7 +45,7 @@ func inLimitedWorld(t *testing.T, limits upstream.Limits, test func(t *testing.T
 		}
 		w.loop = portable.New(1, portable.Options{Network: w.net})[0]
 		w.backends = upstream.NewBackends(upstream.Options{
-			Workers: 1, Resolver: w.resolver, Log: slog.New(w.log), Limits: limits,
+			Workers: 1, Resolver: w.resolver, Log: slog.New(w.log), Limits: limits, Own: own,
 		})
 		w.pool = w.backends.NewPool(w.loop)
 		var running sync.WaitGroup
@@ -58,6 +58,9 @@ func inLimitedWorld(t *testing.T, limits upstream.Limits, test func(t *testing.T
 		test(t, w)
 	})
 }
+
+// own are the addresses of the proxy and its node, as an operator may write them.
+var own = []netip.Addr{netip.MustParseAddr("10.9.9.9"), netip.MustParseAddr("::ffff:10.9.9.8"), netip.MustParseAddr("2001:db8::9"), netip.MustParseAddr("fd00::9%eth0")}
 
 // do runs fn as a handler and waits for its end. fn must not end the test.
 func (w *world) do(fn func()) {
@@ -201,9 +204,25 @@ type slowNetwork struct {
 	delay map[string]time.Duration
 	// failure is what every Dial returns, if set.
 	failure error
+
+	mu     sync.Mutex
+	dialed []string
+}
+
+// dials are the addresses that were dialled since the last call.
+func (n *slowNetwork) dials() []string {
+	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := n.dialed
+	n.dialed = nil
+	return all
 }
 
 func (n *slowNetwork) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	n.mu.Lock()
+	n.dialed = append(n.dialed, address)
+	n.mu.Unlock()
 	if n.failure != nil {
 		return nil, n.failure
 	}
