@@ -106,6 +106,10 @@ type Port int32
 // Backend is served as written.
 const BackendConditionAccepted = "Accepted"
 
+// BackendReasonLocalEndpoint is the reason of a Backend that is not accepted
+// because an endpoint is one that only the proxy reaches.
+const BackendReasonLocalEndpoint = "LocalEndpoint"
+
 // BackendStatus is what Sluice made of a Backend.
 type BackendStatus struct {
 	// Conditions hold "Accepted".

@@ -22,6 +22,9 @@ type Parent struct {
 	// Refused says why the parent itself is not taken and so has no listeners;
 	// it is empty if it is.
 	Refused string
+	// LocalBackends says that Backend objects may name what only the data plane
+	// can reach.
+	LocalBackends bool
 }
 
 // Listener is what routes see of a listener.

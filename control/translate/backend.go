@@ -26,6 +26,9 @@ func backendKey(n backendName) snapshot.Key {
 func (t *Translator) markBackend(n backendName) {
 	key := backendKey(n)
 	t.backends[key] = n
+	if n.kind == snapshot.KindBackend {
+		t.graph.mark(unit{stageBackendObject, snapshot.Key{Kind: n.kind, Namespace: n.namespace, Name: n.name}})
+	}
 	t.graph.mark(unit{stageBackend, key})
 }
 
@@ -37,7 +40,7 @@ func (t *Translator) translateBackends() {
 		var backend *config.Backend
 		var found []diagnostic.Diagnostic
 		if t.used[n] > 0 {
-			backend, found = translateBackend(r, n)
+			backend, found = t.translateBackend(r, n)
 		} else {
 			delete(t.backends, key)
 		}
@@ -47,9 +50,9 @@ func (t *Translator) translateBackends() {
 	}
 }
 
-func translateBackend(r *reader, n backendName) (*config.Backend, []diagnostic.Diagnostic) {
+func (t *Translator) translateBackend(r *reader, n backendName) (*config.Backend, []diagnostic.Diagnostic) {
 	if n.kind == snapshot.KindBackend {
-		return translateBackendObject(r, n), nil
+		return translateBackendObject(r, n, t.options.Cluster != nil && !n.local), nil
 	}
 	return translateService(r, n)
 }

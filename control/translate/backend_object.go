@@ -11,16 +11,18 @@ import (
 	"github.com/sluicegateway/sluice/control/status"
 )
 
-func translateBackendObject(r *reader, n backendName) *config.Backend {
-	next := &config.Backend{Name: n.String(), Protocol: config.AppHTTP}
+// translateBackendObject makes a backend of a Backend object. A restricted one
+// reaches nothing that only the data plane can.
+func translateBackendObject(r *reader, n backendName, restricted bool) *config.Backend {
+	next := &config.Backend{Name: n.String(), Protocol: config.AppHTTP, Restricted: restricted}
 	if object := snapshot.Get[*v1alpha1.Backend](r, n.namespace, n.name); object != nil {
-		next.Endpoints, _ = objectEndpoints(object)
+		next.Endpoints, _ = objectEndpoints(object, restricted)
 	}
 	return next
 }
 
 // objectEndpoints are the endpoints of a Backend, and what is wrong with others.
-func objectEndpoints(object *v1alpha1.Backend) ([]config.Endpoint, []problem) {
+func objectEndpoints(object *v1alpha1.Backend, restricted bool) ([]config.Endpoint, []problem) {
 	var next []config.Endpoint
 	var problems []problem
 	for i, e := range object.Spec.Endpoints {
@@ -43,9 +45,34 @@ func objectEndpoints(object *v1alpha1.Backend) ([]config.Endpoint, []problem) {
 		case e.Unix != nil:
 			endpoint.Unix = e.Unix.Path
 		}
+		if restricted && isLocal(endpoint) {
+			problems = append(problems, problem{
+				reason:  v1alpha1.BackendReasonLocalEndpoint,
+				field:   fmt.Sprintf("spec.endpoints[%d]", i),
+				message: "only the proxy itself reaches loopback and link-local addresses and Unix sockets, so nobody may have requests sent there",
+				fix:     "name an address that other Pods reach too, or have who owns the GatewayClass set allowLocalBackends in its GatewayParameters",
+			})
+			continue
+		}
 		next = append(next, endpoint)
 	}
 	return next, problems
+}
+
+// isLocal reports whether only the data plane reaches the endpoint. Which of its
+// own addresses a name or an address leads to, the data plane finds out.
+func isLocal(e config.Endpoint) bool {
+	ip := e.Address.Addr().Unmap()
+	return e.Unix != "" || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast()
+}
+
+// restricts reports whether the Backend object may not name what only the data
+// plane reaches, as far as routes use it.
+func (t *Translator) restricts(key snapshot.Key) bool {
+	n := backendName{kind: key.Kind, namespace: key.Namespace, name: key.Name}
+	local := n
+	local.local = true
+	return t.options.Cluster != nil && (t.used[n] > 0 || t.used[local] == 0)
 }
 
 // settleBackends says of each Backend object whether it is accepted.
@@ -54,7 +81,7 @@ func (t *Translator) settleBackends() {
 		var s status.Status
 		var found []diagnostic.Diagnostic
 		if object := snapshot.Get[*v1alpha1.Backend](t.snapshot, key.Namespace, key.Name); object != nil {
-			endpoints, problems := objectEndpoints(object)
+			endpoints, problems := objectEndpoints(object, t.restricts(key))
 			s.Backend = backendStatus(object, problems)
 			found = findings(key, problems)
 			if len(endpoints) == 0 {

@@ -19,6 +19,8 @@ type backendName struct {
 	namespace, name string
 	// port is 0 for a Backend object.
 	port gatewayv1.PortNumber
+	// local says that a Backend object may name what only the data plane can reach.
+	local bool
 }
 
 // String is the name in the configuration.
@@ -26,6 +28,9 @@ func (n backendName) String() string {
 	name := fmt.Sprintf("%s/%s/%s", strings.ToLower(string(n.kind)), n.namespace, n.name)
 	if n.port != 0 {
 		name = fmt.Sprintf("%s:%d", name, n.port)
+	}
+	if n.local {
+		name += " (local)"
 	}
 	return name
 }
@@ -104,7 +109,7 @@ func (t *ruleTranslator) grant(field string, to attach.To) *problem {
 }
 
 func (t *ruleTranslator) service(field string, to attach.To, port *gatewayv1.PortNumber) (backendName, *problem) {
-	name := backendName{snapshot.KindService, to.Namespace, to.Name, deref(port)}
+	name := backendName{kind: snapshot.KindService, namespace: to.Namespace, name: to.Name, port: deref(port)}
 	service := snapshot.Get[*corev1.Service](t.r, to.Namespace, to.Name)
 	if service == nil {
 		return name, notFound(field, fmt.Sprintf("Service %s/%s does not exist", to.Namespace, to.Name), "write the name of an existing Service, or create it")
@@ -185,7 +190,7 @@ func targets(policy *gatewayv1.BackendTLSPolicy, service, port string) bool {
 }
 
 func (t *ruleTranslator) backend(field string, to attach.To, _ *gatewayv1.PortNumber) (backendName, *problem) {
-	name := backendName{kind: snapshot.KindBackend, namespace: to.Namespace, name: to.Name}
+	name := backendName{kind: snapshot.KindBackend, namespace: to.Namespace, name: to.Name, local: t.local}
 	if snapshot.Get[*v1alpha1.Backend](t.r, to.Namespace, to.Name) == nil {
 		return name, notFound(field, fmt.Sprintf("Backend %s/%s does not exist", to.Namespace, to.Name), "write the name of an existing Backend, or create it")
 	}

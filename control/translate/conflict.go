@@ -38,6 +38,7 @@ type portKey struct {
 type port struct {
 	claimants map[string]map[snapshot.Key]bool
 	families  map[string]int
+	secure    nested
 	// mixed says that there were several families when the conflicts were last
 	// resolved.
 	mixed bool
@@ -57,17 +58,29 @@ func (t *Translator) indexListeners(owner, gateway snapshot.Key, listeners []lis
 		t.touchPort(key, l.hostname)
 		p := t.ports[key]
 		if p == nil {
-			p = &port{claimants: map[string]map[snapshot.Key]bool{}, families: map[string]int{}}
+			p = &port{claimants: map[string]map[snapshot.Key]bool{}, families: map[string]int{}, secure: newNested()}
 			t.ports[key] = p
 		}
 		p.count(l.hostname, f, owner, present)
+		if f == "TLS" {
+			p.secure.count(l.hostname, map[bool]int{true: 1, false: -1}[present], func(hostname string) {
+				for other := range p.claimants[hostname] {
+					t.work.unsettled[other] = struct{}{}
+				}
+			})
+		}
 		if len(p.families) == 0 {
 			delete(t.ports, key)
 		}
 	}
 }
 
+// portKey is where a listener of the Gateway, or of one of its ListenerSets, claims
+// the port.
 func (t *Translator) portKey(gateway snapshot.Key, number gatewayv1.PortNumber) portKey {
+	if t.shared() {
+		return portKey{gateway: gateway, number: number}
+	}
 	return portKey{number: number}
 }
 

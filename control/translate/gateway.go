@@ -6,6 +6,7 @@ import (
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/sluicegateway/sluice/api/v1alpha1"
 	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/status"
@@ -23,6 +24,7 @@ type gateway struct {
 	// unassigned is which addresses cannot be had.
 	unassigned []problem
 	listeners  []listener
+	parameters v1alpha1.GatewayParametersSpec
 	review     []diagnostic.Diagnostic
 }
 
@@ -31,7 +33,7 @@ func (t *Translator) translateGateways() {
 	for _, key := range t.graph.take(stageGateway) {
 		u := unit{stageGateway, key}
 		r := t.reader()
-		next, found := readGateway(r, key, t.options.ControllerName)
+		next, found := t.readGateway(r, key)
 		t.graph.record(u, r.read)
 		t.replaceGateway(key, next)
 		if next == nil {
@@ -55,6 +57,9 @@ func (t *Translator) replaceGateway(key snapshot.Key, next *gateway) {
 	t.countGrants(before.all(), next.all())
 	t.publishTerms(key, next)
 	t.work.unlisted[key] = struct{}{}
+	if t.options.Cluster != nil {
+		t.graph.mark(unit{stageService, key})
+	}
 }
 
 func (g *gateway) all() []listener {
@@ -65,19 +70,23 @@ func (g *gateway) all() []listener {
 }
 
 // readGateway is nil if there is no such Gateway, or if it is not ours.
-func readGateway(r *reader, key snapshot.Key, controller gatewayv1.GatewayController) (*gateway, []diagnostic.Diagnostic) {
+func (t *Translator) readGateway(r *reader, key snapshot.Key) (*gateway, []diagnostic.Diagnostic) {
 	object := snapshot.Get[*gatewayv1.Gateway](r, key.Namespace, key.Name)
 	if object == nil {
 		return nil, nil
 	}
 	class := snapshot.Get[*gatewayv1.GatewayClass](r, "", string(object.Spec.GatewayClassName))
-	if class == nil || class.Spec.ControllerName != controller {
+	if class == nil || class.Spec.ControllerName != t.options.ControllerName {
 		return nil, []diagnostic.Diagnostic{notOurs(key, object, class)}
 	}
 	g := &gateway{key: key, object: object}
-	g.checkClass(class)
-	g.checkInfrastructure()
-	g.readAddresses()
+	g.checkClass(r, class)
+	g.readParameters(r, class)
+	if t.shared() {
+		g.checkAddresses()
+	} else {
+		g.readAddresses()
+	}
 	g.checkAllowedListeners()
 	g.readListeners(r)
 	g.reviewUnserved()
@@ -109,61 +118,14 @@ func notOurs(key snapshot.Key, object *gatewayv1.Gateway, class *gatewayv1.Gatew
 	}.finding(key, diagnostic.Info)
 }
 
-func (g *gateway) checkClass(class *gatewayv1.GatewayClass) {
-	if problems := checkClass(class); len(problems) > 0 {
+func (g *gateway) checkClass(r *reader, class *gatewayv1.GatewayClass) {
+	if _, problems := classParameters(r, class); len(problems) > 0 {
 		g.invalid = append(g.invalid, problem{
 			reason:  string(gatewayv1.GatewayReasonInvalidParameters),
 			field:   "spec.gatewayClassName",
 			message: fmt.Sprintf("GatewayClass %s is not accepted: %s", class.Name, messages(problems)),
 			fix:     "mend the GatewayClass",
 		})
-	}
-}
-
-func (g *gateway) checkInfrastructure() {
-	infrastructure := g.object.Spec.Infrastructure
-	if infrastructure == nil || infrastructure.ParametersRef == nil {
-		return
-	}
-	ref := infrastructure.ParametersRef
-	g.invalid = append(g.invalid, problem{
-		reason:  string(gatewayv1.GatewayReasonInvalidParameters),
-		field:   "spec.infrastructure.parametersRef",
-		message: fmt.Sprintf("Sluice has no parameters of kind %s", groupKind(ref.Group, ref.Kind)),
-		fix:     "remove parametersRef",
-	})
-}
-
-// readAddresses obeys spec.addresses: IP addresses are bound as they are. Where
-// none is named, or one has no value, Sluice chooses, which is to bind all.
-func (g *gateway) readAddresses() {
-	g.bindsAll = len(g.object.Spec.Addresses) == 0
-	for i, address := range g.object.Spec.Addresses {
-		field := fmt.Sprintf("spec.addresses[%d]", i)
-		ip, err := netip.ParseAddr(address.Value)
-		switch {
-		case address.Type != nil && *address.Type != gatewayv1.IPAddressType:
-			g.invalid = append(g.invalid, problem{
-				reason:  string(gatewayv1.GatewayReasonUnsupportedAddress),
-				field:   field + ".type",
-				message: fmt.Sprintf("addresses of type %s cannot be bound", *address.Type),
-				fix:     "write type IPAddress with an address of this host, or remove addresses to listen on all",
-			})
-		case address.Value == "":
-			g.bindsAll = true
-		case err != nil:
-			g.unassigned = append(g.unassigned, problem{
-				reason:  string(gatewayv1.GatewayReasonAddressNotUsable),
-				field:   field + ".value",
-				message: fmt.Sprintf("%q is no IP address", address.Value),
-				fix:     "write an address such as 192.0.2.1 or 2001:db8::1",
-			})
-		default:
-			g.addresses = append(g.addresses, ip)
-		}
-	}
-	if g.bindsAll {
-		g.addresses = nil
 	}
 }
 

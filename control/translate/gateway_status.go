@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -33,7 +34,7 @@ func (t *Translator) gatewayStatus(g *gateway) *gatewayv1.GatewayStatus {
 		s.AttachedListenerSets = new(int32(t.joins[g.key].accepted))
 	}
 	s.Conditions = status.Observed(g.object.Generation, t.gatewayAccepted(g), t.gatewayProgrammed(g))
-	if t.servesAny(g) {
+	if t.shared() || t.servesAny(g) {
 		s.Addresses = t.addresses(g)
 	}
 	return s
@@ -68,10 +69,11 @@ func (t *Translator) gatewayProgrammed(g *gateway) metav1.Condition {
 	if len(g.invalid) > 0 {
 		return status.False(programmed, gatewayv1.GatewayReasonInvalid, "the Gateway is not accepted")
 	}
-	if len(g.unassigned) > 0 {
-		return failed(programmed, g.unassigned)
+	if c := t.unreachable(g); c != nil {
+		return *c
 	}
 	var failures []string
+	var waiting string
 	// Its ListenerSets count where it has nothing else.
 	accepted := len(t.refusedListeners(g.listeners)) < len(g.listeners)
 	unknown := !accepted && t.joins[g.key].programmed == 0
@@ -81,8 +83,10 @@ func (t *Translator) gatewayProgrammed(g *gateway) metav1.Condition {
 		if !t.listenerAccepted(l) {
 			continue
 		}
-		answer := t.served.of(l.name)
-		unknown = unknown || !answer.known
+		answer := t.answerOf(g, l)
+		if !answer.known {
+			unknown, waiting = true, cmp.Or(waiting, answer.waiting)
+		}
 		if answer.failure != "" {
 			failures = append(failures, fmt.Sprintf("listener %s: %s", l.spec.Name, answer.failure))
 		}
@@ -93,34 +97,23 @@ func (t *Translator) gatewayProgrammed(g *gateway) metav1.Condition {
 	case len(failures) > 0:
 		return status.False(programmed, gatewayv1.GatewayReasonAddressNotUsable, strings.Join(failures, "; "))
 	case unknown:
-		return status.Unknown(programmed, gatewayv1.GatewayReasonPending, "the data plane has not reported yet")
+		return status.Unknown(programmed, gatewayv1.GatewayReasonPending, cmp.Or(waiting, notReported))
 	}
 	return status.True(programmed, gatewayv1.GatewayReasonProgrammed, "the data plane serves all accepted listeners")
 }
+
+const notReported = "the data plane has not reported yet"
 
 func (t *Translator) servesAny(g *gateway) bool {
 	if t.joins[g.key].programmed > 0 {
 		return true
 	}
 	for i := range g.listeners {
-		if answer := t.served.of(g.listeners[i].name); answer.known && answer.failure == "" {
+		if answer := t.answerOf(g, &g.listeners[i]); answer.known && answer.failure == "" {
 			return true
 		}
 	}
 	return false
-}
-
-func (t *Translator) addresses(g *gateway) []gatewayv1.GatewayStatusAddress {
-	bound := g.addresses
-	if len(bound) == 0 {
-		bound = t.options.HostAddresses
-	}
-	kind := gatewayv1.IPAddressType
-	var all []gatewayv1.GatewayStatusAddress
-	for _, ip := range bound {
-		all = append(all, gatewayv1.GatewayStatusAddress{Type: &kind, Value: ip.String()})
-	}
-	return all
 }
 
 // listenerStatus is the status of a listener of the Gateway or of one of its
@@ -130,16 +123,21 @@ func (t *Translator) listenerStatus(g *gateway, l *listener, generation int64) g
 	if kinds == nil {
 		kinds = []gatewayv1.RouteGroupKind{} // none, as opposed to unknown
 	}
+	conditions := []metav1.Condition{
+		t.listenerAcceptedCondition(l),
+		t.listenerConflicted(l),
+		listenerResolvedRefs(l),
+		t.listenerProgrammed(g, l),
+	}
+	if port := t.ports[t.portKey(g.key, l.spec.Port)]; l.spec.Protocol == gatewayv1.HTTPSProtocolType && port.secure.with(l.hostname) {
+		conditions = append(conditions, status.True(gatewayv1.ListenerConditionOverlappingTLSConfig, gatewayv1.ListenerReasonOverlappingHostnames,
+			"another HTTPS listener of the port has a hostname that covers this one's or is covered by it; the more specific goes first"))
+	}
 	return gatewayv1.ListenerStatus{
 		Name:           l.spec.Name,
 		SupportedKinds: kinds,
 		AttachedRoutes: int32(t.attached[l.name]),
-		Conditions: status.Observed(generation,
-			t.listenerAcceptedCondition(l),
-			t.listenerConflicted(l),
-			listenerResolvedRefs(l),
-			t.listenerProgrammed(g, l),
-		),
+		Conditions:     status.Observed(generation, conditions...),
 	}
 }
 
@@ -181,9 +179,9 @@ func (t *Translator) listenerProgrammed(g *gateway, l *listener) metav1.Conditio
 	if !t.listenerAccepted(l) {
 		return status.False(programmed, gatewayv1.ListenerReasonInvalid, "the listener is not accepted")
 	}
-	switch answer := t.served.of(l.name); {
+	switch answer := t.answerOf(g, l); {
 	case !answer.known:
-		return status.Unknown(programmed, gatewayv1.ListenerReasonPending, "the data plane has not reported yet")
+		return status.Unknown(programmed, gatewayv1.ListenerReasonPending, cmp.Or(answer.waiting, notReported))
 	case answer.failure != "":
 		return status.False(programmed, gatewayv1.ListenerReasonPortUnavailable, answer.failure)
 	}
@@ -212,7 +210,7 @@ func (t *Translator) listenerFindings(g *gateway, listeners []listener) (found [
 		if c, ok := t.conflicts[l.name]; ok {
 			found = append(found, conflictFinding(l, c))
 		}
-		if answer := t.served.of(l.name); answer.failure != "" {
+		if answer := t.answerOf(g, l); answer.failure != "" {
 			found = append(found, unservedFinding(l, answer))
 		}
 		serves = serves || g.bindable() && t.listenerAccepted(l)

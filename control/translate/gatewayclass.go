@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/mod/semver"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/gateway-api/pkg/consts"
 	"sigs.k8s.io/gateway-api/pkg/features"
@@ -56,6 +58,9 @@ var supported = []features.FeatureName{
 // supportedFeatures is status.supportedFeatures, which the API wants sorted.
 var supportedFeatures = sortedFeatures(supported)
 
+// supportedInCluster are those and what is about objects that are made for Gateways.
+var supportedInCluster = sortedFeatures(append(slices.Clone(supported), features.SupportGatewayInfrastructure))
+
 func sortedFeatures(names []features.FeatureName) []gatewayv1.SupportedFeature {
 	var sorted []gatewayv1.SupportedFeature
 	for _, name := range names {
@@ -69,18 +74,20 @@ func sortedFeatures(names []features.FeatureName) []gatewayv1.SupportedFeature {
 // Those of other controllers are left alone.
 func (t *Translator) translateClasses() {
 	for _, key := range t.graph.take(stageClass) {
-		class := snapshot.Get[*gatewayv1.GatewayClass](t.snapshot, "", key.Name)
+		r := t.reader()
+		class := snapshot.Get[*gatewayv1.GatewayClass](r, "", key.Name)
 		var s status.Status
 		var found []diagnostic.Diagnostic
 		switch {
 		case class == nil:
 		case class.Spec.ControllerName == t.options.ControllerName:
-			problems := checkClass(class)
-			s.GatewayClass = classStatus(class, problems)
+			_, problems := classParameters(r, class)
+			s.GatewayClass = t.classStatus(r, class, problems)
 			found = findings(key, problems)
 		default:
 			found = append(found, t.classOfAnother(key, class))
 		}
+		t.graph.record(unit{stageClass, key}, r.read)
 		t.putStatus(key, s)
 		t.putDiagnostics(unit{stageClass, key}, found)
 	}
@@ -95,29 +102,36 @@ func (t *Translator) classOfAnother(key snapshot.Key, class *gatewayv1.GatewayCl
 	}.finding(key, diagnostic.Info)
 }
 
-func classStatus(class *gatewayv1.GatewayClass, problems []problem) *gatewayv1.GatewayClassStatus {
+func (t *Translator) classStatus(r *reader, class *gatewayv1.GatewayClass, problems []problem) *gatewayv1.GatewayClassStatus {
 	accepted := status.True(gatewayv1.GatewayClassConditionStatusAccepted, gatewayv1.GatewayClassReasonAccepted, "Sluice serves the Gateways of this class")
 	if len(problems) > 0 {
 		accepted = failed(gatewayv1.GatewayClassConditionStatusAccepted, problems)
 	}
-	version := status.True(gatewayv1.GatewayClassConditionStatusSupportedVersion, gatewayv1.GatewayClassReasonSupportedVersion, "Gateway API "+consts.BundleVersion)
+	features := supportedFeatures
+	if t.options.Cluster != nil {
+		features = supportedInCluster
+	}
 	return &gatewayv1.GatewayClassStatus{
-		Conditions:        status.Observed(class.Generation, accepted, version),
-		SupportedFeatures: supportedFeatures,
+		Conditions:        status.Observed(class.Generation, accepted, supportedVersion(r)),
+		SupportedFeatures: features,
 	}
 }
 
-func checkClass(class *gatewayv1.GatewayClass) []problem {
-	ref := class.Spec.ParametersRef
-	if ref == nil {
-		return nil
+// supportedVersion compares the release of the Gateway API's definitions, where
+// they are known, with the one that Sluice is built for.
+func supportedVersion(r *reader) metav1.Condition {
+	const condition = gatewayv1.GatewayClassConditionStatusSupportedVersion
+	installed := consts.BundleVersion
+	definition := snapshot.Get[*metav1.PartialObjectMetadata](r, "", "gatewayclasses."+gatewayv1.GroupName)
+	if definition != nil {
+		installed = definition.Annotations[consts.BundleVersionAnnotation]
 	}
-	return []problem{{
-		reason:  string(gatewayv1.GatewayClassReasonInvalidParameters),
-		field:   "spec.parametersRef",
-		message: fmt.Sprintf("Sluice has no parameters of kind %s", groupKind(ref.Group, ref.Kind)),
-		fix:     "remove parametersRef",
-	}}
+	if semver.MajorMinor(installed) == semver.MajorMinor(consts.BundleVersion) {
+		return status.True(condition, gatewayv1.GatewayClassReasonSupportedVersion, "Gateway API "+installed)
+	}
+	return status.False(condition, gatewayv1.GatewayClassReasonUnsupportedVersion, fmt.Sprintf(
+		"the definitions of the Gateway API are of release %q and Sluice is built for %s: what only one of them knows is not served; install those of %s",
+		installed, consts.BundleVersion, semver.MajorMinor(consts.BundleVersion)))
 }
 
 // groupKind is "Service" or "Bucket.storage.example".

@@ -16,6 +16,8 @@ const (
 	stageClass stage = iota
 	stageGateway
 	stageListenerSet
+	stageService
+	stageReplica
 	stageRoute
 	stageUnserved
 	stageBackend

@@ -97,6 +97,7 @@ func translateHTTPRoute(r *reader, options Options, key snapshot.Key) *route {
 		return nil
 	}
 	rules := &ruleTranslator{r: r, options: options, route: key, matched: map[string]string{}}
+	rules.local = options.Cluster != nil && localBackends(r, object)
 	rules.translate(object.Spec.Rules)
 
 	parents := &parentTranslator{r: r, options: options, key: key, object: object, rules: rules}
@@ -120,6 +121,25 @@ func translateHTTPRoute(r *reader, options Options, key snapshot.Key) *route {
 	}
 	next.found = append(next.found, reviewHTTPRoute(key, object, next, parents)...)
 	return next
+}
+
+// localBackends reports whether all parents of ours let Backend objects name what
+// only the data plane can reach.
+func localBackends(r *reader, object *gatewayv1.HTTPRoute) bool {
+	allowed := false
+	for _, ref := range object.Spec.ParentRefs {
+		parent, ok := parentKey(object, ref)
+		if !ok {
+			continue
+		}
+		if seen := r.binding(parent); seen != nil {
+			if !seen.LocalBackends {
+				return false
+			}
+			allowed = true
+		}
+	}
+	return allowed
 }
 
 // parentTranslator binds one route to its parents.

@@ -20,6 +20,9 @@ type ruleTranslator struct {
 	r       *reader
 	options Options
 	route   snapshot.Key
+	// local says that all parents of the route let Backend objects name what only
+	// the data plane can reach.
+	local bool
 
 	rules []config.Rule
 	// serves says that at least one rule is valid.

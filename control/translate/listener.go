@@ -140,10 +140,11 @@ func (t *Translator) publishListeners() {
 		if old != nil {
 			for _, l := range old.Listeners {
 				t.putListener(l.Configured, nil)
+				t.digest(t.opened[owner].gateway, l.Configured, nil)
 			}
 		}
 		next := t.binding(owner)
-		t.putListeners(owner, next)
+		t.openPorts(owner)
 		if !reflect.DeepEqual(old, next) {
 			t.graph.touch(bindingKey(owner))
 		}
@@ -152,6 +153,10 @@ func (t *Translator) publishListeners() {
 		} else {
 			t.bindings[owner] = next
 		}
+	}
+	t.allotPorts()
+	for owner := range t.work.unlisted {
+		t.putListeners(owner, t.bindings[owner])
 	}
 }
 
@@ -170,17 +175,22 @@ func (t *Translator) listenersOf(owner snapshot.Key) (*gateway, []listener) {
 func (t *Translator) putListeners(owner snapshot.Key, binding *attach.Parent) {
 	g, listeners := t.listenersOf(owner)
 	for i := range listeners {
-		if binding.Listeners[i].Served {
-			t.putListener(listeners[i].name, listeners[i].config(g))
+		l := &listeners[i]
+		var next *config.Listener
+		if port, ok := t.bindPort(g, l); ok && binding.Listeners[i].Served {
+			next = l.config(g, port)
 		}
+		t.putListener(l.name, next)
+		t.digest(g.key, l.name, next)
 	}
 }
 
-func (l *listener) config(g *gateway) *config.Listener {
+func (l *listener) config(g *gateway, bind uint16) *config.Listener {
 	return &config.Listener{
 		Name:         l.name,
 		Addresses:    g.addresses,
 		Port:         uint16(l.spec.Port),
+		BindPort:     bind,
 		Protocol:     config.Protocol(l.spec.Protocol),
 		Hostname:     l.hostname,
 		Certificates: l.certificates,
@@ -195,6 +205,7 @@ func (t *Translator) binding(owner snapshot.Key) *attach.Parent {
 		return nil
 	}
 	binding := &attach.Parent{Kind: owner.Kind, Namespace: owner.Namespace, Name: owner.Name}
+	binding.LocalBackends = t.options.Cluster == nil || deref(g.parameters.AllowLocalBackends)
 	if set := t.sets[owner]; set != nil && len(set.refused) > 0 {
 		binding.Refused = set.refused[0].message
 	}

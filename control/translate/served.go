@@ -41,6 +41,7 @@ func (t *Translator) takeReport(report config.Report) {
 		for i := range parent.Listeners {
 			if name := parent.Listeners[i].Configured; before.of(name) != t.served.of(name) {
 				t.work.unsettled[owner] = struct{}{}
+				t.reserve = true
 			}
 		}
 	}
@@ -52,6 +53,8 @@ type answer struct {
 	known bool
 	// failure is why the listener is not served, and fix what to do.
 	failure, fix string
+	// waiting is what is waited for as long as it is not known; often empty.
+	waiting string
 }
 
 func (s *served) of(listener string) answer {

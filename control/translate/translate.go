@@ -15,6 +15,7 @@ import (
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control/attach"
 	"github.com/sluicegateway/sluice/control/diagnostic"
+	"github.com/sluicegateway/sluice/control/provision"
 	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/status"
 )
@@ -31,6 +32,8 @@ type Options struct {
 	HostAddresses []netip.Addr
 	// Version is that of the configuration in force before the first update.
 	Version uint64
+	// Cluster is what only a cluster has; nil where there is none.
+	Cluster *Cluster
 }
 
 // Translator keeps the translation of a snapshot and follows its changes. It is
@@ -54,6 +57,11 @@ type Translator struct {
 	backends  map[snapshot.Key]backendName
 	granted   counter[snapshot.Key] // users by ReferenceGrant
 
+	places   map[snapshot.Key]*place // by Gateway; only in a cluster
+	opened   map[snapshot.Key]opened // by Gateway and ListenerSet
+	replicas []provision.Replica
+	reserve  bool // what this replica serves must be said again
+
 	served served
 	view   View
 	work   work
@@ -66,6 +74,8 @@ type Result struct {
 	// Statuses are those that changed. An empty one says that nothing is said
 	// of the object any more.
 	Statuses map[snapshot.Key]status.Status
+	// Wanted are the Gateways whose needs in the cluster changed, in order.
+	Wanted []snapshot.Key
 	// Found are the diagnostics that were not in force before.
 	Found []diagnostic.Diagnostic
 	// View is everything that is now in force.
@@ -74,7 +84,7 @@ type Result struct {
 
 // New makes a Translator that has seen no snapshot yet.
 func New(options Options) *Translator {
-	return &Translator{
+	t := &Translator{
 		options:   options,
 		snapshot:  snapshot.New(),
 		graph:     newGraph(),
@@ -91,9 +101,15 @@ func New(options Options) *Translator {
 		used:      counter[backendName]{},
 		backends:  map[snapshot.Key]backendName{},
 		granted:   counter[snapshot.Key]{},
+		places:    map[snapshot.Key]*place{},
+		opened:    map[snapshot.Key]opened{},
 		served:    newServed(),
 		view:      newView(),
 	}
+	if options.Cluster != nil {
+		t.graph.mark(unit{stageReplica, replicasKey()})
+	}
+	return t
 }
 
 // Update translates the changes that led to the snapshot. The first call takes
@@ -104,6 +120,8 @@ func (t *Translator) Update(s *snapshot.Snapshot, changed []snapshot.Key) Result
 	t.translateClasses()      // which classes are ours
 	t.translateGateways()     // which listeners each Gateway asks for
 	t.translateListenerSets() // which listeners ListenerSets add to them
+	t.translateServices()     // which Service each Gateway has
+	t.translateReplicas()     // what the replicas serve
 	t.resolveConflicts()      // which of them cannot be told apart
 	t.publishListeners()      // which are served, and what routes see of them
 	t.translateRoutes()       // where routes attach, and what their rules do
@@ -111,6 +129,7 @@ func (t *Translator) Update(s *snapshot.Snapshot, changed []snapshot.Key) Result
 	t.translateBackends()     // the endpoints behind the rules
 	t.settleBackends()        // what to say of Backend objects
 	t.reviewGrants()          // which grants nobody uses
+	t.placeGateways()         // what each Gateway needs in the cluster
 	t.composeDelta()          // what the data plane must be told
 	t.settleListenerSets()    // what to say of each ListenerSet, now that all is known
 	t.settleGateways()        // and of each Gateway
@@ -124,6 +143,7 @@ func (t *Translator) Served(report config.Report) Result {
 	t.work = newWork(t.view)
 	t.work.delta = &config.Delta{Version: t.view.version}
 	t.takeReport(report)
+	t.publishServing()
 	t.settleListenerSets()
 	t.settleGateways()
 	return t.finish()

@@ -108,7 +108,14 @@ func programmed(view translate.View) metav1.ConditionStatus {
 
 // Conditions: "MUST always update the observedGeneration field".
 func TestObservedGeneration(t *testing.T) {
-	changes := decode(t, oneRoute)
+	changes := decode(t, oneRoute+`---
+kind: ListenerSet
+metadata: {name: more}
+spec:
+  parentRef: {name: gw}
+  listeners: [{name: http, port: 81, protocol: HTTP}]
+`)
+	changes[0].Object.(*gatewayv1.Gateway).Spec.AllowedListeners = &gatewayv1.AllowedListeners{Namespaces: &gatewayv1.ListenerNamespaces{From: new(gatewayv1.NamespacesFromAll)}}
 	for i, change := range changes {
 		change.Object.SetGeneration(int64(10 + i))
 	}
@@ -124,7 +131,7 @@ func TestObservedGeneration(t *testing.T) {
 			}
 		}
 	}
-	if seen < 10 {
+	if seen < 16 {
 		t.Errorf("only %d conditions", seen)
 	}
 }
@@ -137,6 +144,11 @@ func conditions(s status.Status) []metav1.Condition {
 	case s.Gateway != nil:
 		all = slices.Clone(s.Gateway.Conditions)
 		for _, l := range s.Gateway.Listeners {
+			all = append(all, l.Conditions...)
+		}
+	case s.ListenerSet != nil:
+		all = slices.Clone(s.ListenerSet.Conditions)
+		for _, l := range s.ListenerSet.Listeners {
 			all = append(all, l.Conditions...)
 		}
 	case s.Route != nil:

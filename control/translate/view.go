@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control/diagnostic"
+	"github.com/sluicegateway/sluice/control/provision"
 	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/snapshot/tree"
 	"github.com/sluicegateway/sluice/control/status"
@@ -22,6 +23,8 @@ type View struct {
 	backends    tree.Map[string, *config.Backend]
 	statuses    tree.Map[snapshot.Key, status.Status]
 	diagnostics tree.Map[unit, []diagnostic.Diagnostic]
+	wanted      tree.Map[snapshot.Key, provision.Wanted]
+	serving     map[string]provision.Serving
 }
 
 func newView() View {
@@ -31,6 +34,7 @@ func newView() View {
 		backends:    tree.New[string, *config.Backend](strings.Compare),
 		statuses:    tree.New[snapshot.Key, status.Status](snapshot.Key.Compare),
 		diagnostics: tree.New[unit, []diagnostic.Diagnostic](compareUnits),
+		wanted:      tree.New[snapshot.Key, provision.Wanted](snapshot.Key.Compare),
 	}
 }
 
@@ -52,6 +56,19 @@ func values[V any](m tree.Map[string, V]) []V {
 	}
 	return all
 }
+
+// Wanted is what a Gateway needs in the cluster. It must not be changed.
+func (v View) Wanted(gateway snapshot.Key) provision.Wanted {
+	wanted, _ := v.wanted.Get(gateway)
+	return wanted
+}
+
+// AllWanted yields what all Gateways need, ordered by key.
+func (v View) AllWanted() iter.Seq2[snapshot.Key, provision.Wanted] { return v.wanted.All() }
+
+// Serving is what this replica serves, by "namespace/gateway", as far as its data
+// plane has reported. It must not be changed.
+func (v View) Serving() map[string]provision.Serving { return v.serving }
 
 // Status is what is said of one object; it is empty if nothing is.
 func (v View) Status(key snapshot.Key) status.Status {

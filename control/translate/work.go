@@ -24,6 +24,9 @@ type work struct {
 	ports     map[portKey]map[string]struct{}
 	unlisted  map[snapshot.Key]struct{} // Gateways and ListenerSets whose listeners must be published
 	unsettled map[snapshot.Key]struct{} // Gateways and ListenerSets whose status must be made
+	unplaced  map[snapshot.Key]struct{} // Gateways whose needs must be said
+	reallot   bool                      // ports must be allotted again
+	wanted    []snapshot.Key            // Gateways whose needs changed
 }
 
 func newWork(before View) work {
@@ -35,6 +38,7 @@ func newWork(before View) work {
 		ports:       map[portKey]map[string]struct{}{},
 		unlisted:    map[snapshot.Key]struct{}{},
 		unsettled:   map[snapshot.Key]struct{}{},
+		unplaced:    map[snapshot.Key]struct{}{},
 	}
 }
 
@@ -104,6 +108,7 @@ func (t *Translator) finish() Result {
 	return Result{
 		Delta:    t.work.delta,
 		Statuses: t.changedStatuses(),
+		Wanted:   t.work.wanted,
 		Found:    t.foundDiagnostics(),
 		View:     t.view,
 	}
