@@ -72,7 +72,8 @@ const (
 // Listeners of the same address and port share their socket; a request then
 // belongs to the listener with the most specific hostname and to no other.
 type Listener struct {
-	// Name is namespace/gateway/section.
+	// Name is namespace/gateway/section, or for a listener of a ListenerSet
+	// namespace/gateway/namespace/listenerset/section.
 	Name string
 	// Addresses to bind. None means all addresses of the host.
 	Addresses []netip.Addr
