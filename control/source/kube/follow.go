@@ -28,9 +28,9 @@ const (
 	// kind; each wait is twice the one before, and its length is half chance.
 	firstRetry = 500 * time.Millisecond
 	lastRetry  = 10 * time.Second
-	// believed is how many equal refusals in a row are believed. A server that has
-	// just started, or one of several, may refuse what it will serve in a moment.
-	believed = 3
+	// believed is how long a refusal must last to be believed. A server that has just
+	// started, or one of several, may refuse what it will serve in a moment.
+	believed = 2 * time.Second
 )
 
 // follower keeps the store's objects of one kind like the API server's.
@@ -47,7 +47,7 @@ type follower struct {
 	listed, watching bool
 	last             error // of the server's answer to a list or a watch
 	reason           metav1.StatusReason
-	refusals         int // with that reason, in a row
+	since            time.Time // when it began to be refused for that reason; zero if it is not
 }
 
 func (s *Source) follower(k kind, watcher *cache.ListWatch, example any) *follower {
@@ -107,7 +107,7 @@ func (f *follower) cheer() {
 	f.mu.Lock()
 	fine := f.listed && f.watching
 	if fine {
-		f.reason, f.refusals = "", 0
+		f.since = time.Time{}
 	}
 	f.mu.Unlock()
 	if fine {
@@ -159,13 +159,16 @@ func (f *follower) ended(err error) {
 		err = f.last // of a watch that could not begin
 	}
 	f.listed, f.watching = false, false
-	if reason := apierrors.ReasonForError(err); reason != f.reason {
-		f.reason, f.refusals = reason, 0
+	reason := apierrors.ReasonForError(err)
+	switch {
+	case err == nil || away(err):
+		f.since = time.Time{}
+	case f.since.IsZero() || reason != f.reason:
+		f.reason, f.since = reason, time.Now()
 	}
-	f.refusals++
-	sure := f.refusals >= believed
+	refused, sure := !f.since.IsZero(), time.Since(f.since) >= believed
 	f.mu.Unlock()
-	if err != nil && !away(err) {
+	if refused {
 		f.refused(err, sure)
 	}
 }
