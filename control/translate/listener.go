@@ -82,18 +82,18 @@ var httpRouteKind = gatewayv1.RouteGroupKind{
 // readKinds obeys listeners[].allowedRoutes.kinds: kinds that do not fit are
 // reported, and those that do still attach.
 func (l *listener) readKinds() {
-	if l.spec.Protocol != gatewayv1.HTTPProtocolType && l.spec.Protocol != gatewayv1.HTTPSProtocolType {
-		return
-	}
+	takesHTTP := l.spec.Protocol == gatewayv1.HTTPProtocolType || l.spec.Protocol == gatewayv1.HTTPSProtocolType
 	if l.spec.AllowedRoutes == nil || len(l.spec.AllowedRoutes.Kinds) == 0 {
-		l.kinds = []gatewayv1.RouteGroupKind{httpRouteKind}
+		if takesHTTP {
+			l.kinds = []gatewayv1.RouteGroupKind{httpRouteKind}
+		}
 		return
 	}
 	for i, kind := range l.spec.AllowedRoutes.Kinds {
 		if kind.Group == nil {
 			kind.Group = httpRouteKind.Group
 		}
-		if *kind.Group == gatewayv1.GroupName && kind.Kind == httpRouteKind.Kind {
+		if takesHTTP && *kind.Group == gatewayv1.GroupName && kind.Kind == httpRouteKind.Kind {
 			l.kinds = append(l.kinds, kind)
 			continue
 		}
@@ -101,7 +101,7 @@ func (l *listener) readKinds() {
 			reason:  string(gatewayv1.ListenerReasonInvalidRouteKinds),
 			field:   fmt.Sprintf("%s.allowedRoutes.kinds[%d]", l.field, i),
 			message: fmt.Sprintf("routes of kind %s cannot attach to a listener of protocol %s", groupKind(*kind.Group, kind.Kind), l.spec.Protocol),
-			fix:     "remove the kind; this version of Sluice serves HTTPRoute there",
+			fix:     "remove the kind; this version of Sluice serves HTTPRoute on HTTP and HTTPS listeners",
 		})
 	}
 }
