@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/observe"
 	"github.com/sluicegateway/sluice/proxy/engine"
+	"github.com/sluicegateway/sluice/proxy/loop/memnet"
 )
 
 // parrot starts a backend that gives one answer to every read, and allocates
@@ -79,6 +81,46 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
+// What TLS adds to a small request, beside the same in clear text. What the
+// client allocates, crypto/tls does on its side as well.
+func BenchmarkRequestInTLS(b *testing.B) {
+	request := []byte("GET /path?query HTTP/1.1\r\nHost: web.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")
+	answer := "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + strings.Repeat("x", 100)
+	for _, kind := range []string{"epoll", "portable"} {
+		for _, secure := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/tls=%v", kind, secure), func(b *testing.B) {
+				g := newGateway(b, engine.Options{Portable: kind == "portable", Workers: 1})
+				if secure {
+					g.secured()
+				}
+				g.serve(g.parrot(answer), config.Rule{})
+				c := g.dial()
+				if secure {
+					c = g.mustDialTLS(nil)
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					c.Conn.Write(request)
+					c.skip(100)
+				}
+			})
+		}
+	}
+}
+
+// A connection in TLS costs a handshake.
+func BenchmarkHandshake(b *testing.B) {
+	for _, kind := range []string{"epoll", "portable"} {
+		b.Run(kind, func(b *testing.B) {
+			g := newGateway(b, engine.Options{Portable: kind == "portable", Workers: 1}).secured()
+			g.serve(g.parrot("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), config.Rule{})
+			for b.Loop() {
+				g.mustDialTLS(nil).Close()
+			}
+		})
+	}
+}
+
 // skipChunks reads one response in chunks, and allocates nothing.
 func (c *client) skipChunks() {
 	for c.skip(0); ; {
@@ -131,6 +173,72 @@ func TestIdleConnectionsHoldNoBuffers(t *testing.T) {
 		t.Errorf("an idle connection costs %d bytes, the bound is %d", each, bound)
 	} else {
 		t.Logf("an idle connection costs %d bytes", each)
+	}
+}
+
+// In TLS it holds what crypto/tls does, and the few words that it takes to wait.
+func TestIdleConnectionsInTLSHoldNoBuffers(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the portable loops hold a goroutine for each")
+	}
+	const connections = 300
+	g := newGateway(t, engine.Options{Workers: 1}).secured()
+	g.serve(g.parrot("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), config.Rule{})
+	open := func() {
+		c := g.mustDialTLS(nil)
+		c.send(get("/"))
+		c.skip(0)
+	}
+	bare := func() { // crypto/tls on both sides, without a gateway
+		certificate, _ := web.Pair()
+		ours, theirs := memnet.Pipe()
+		t.Cleanup(func() { ours.Close(); theirs.Close() })
+		server := tls.Server(theirs, &tls.Config{Certificates: []tls.Certificate{*certificate}, SessionTicketsDisabled: true})
+		done := make(chan error)
+		go func() { done <- server.Handshake() }()
+		client := &client{t, tls.Client(ours, &tls.Config{InsecureSkipVerify: true}), nil}
+		client.send(get("/"))
+		<-done
+		in := bufio.NewReader(server)
+		readHead(in)
+		io.WriteString(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		client.in = bufio.NewReader(client.Conn)
+		client.skip(0)
+		kept = append(kept, client, server)
+	}
+	each := func(open func()) int64 {
+		open()
+		before := memory()
+		for range connections {
+			open()
+		}
+		return (memory() - before) / connections
+	}
+	theirs, ours := each(bare), each(open)
+	t.Logf("a pair of crypto/tls costs %d bytes, one with the gateway in it %d", theirs, ours)
+	if bound := theirs + 2<<10; ours > bound {
+		t.Errorf("an idle connection costs %d bytes, the bound is %d", ours, bound)
+	}
+}
+
+// kept keeps memory from being collected.
+var kept []any
+
+// What TLS allocates for a request, crypto/tls does: one piece for each record
+// that it reads, here the client's and the gateway's.
+func TestRequestsInTLSAllocateNothing(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the portable loops allocate for each wait")
+	}
+	g := newGateway(t, engine.Options{Workers: 1}).secured()
+	g.serve(g.parrot("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), config.Rule{})
+	c := g.mustDialTLS(nil)
+	request := []byte("GET / HTTP/1.1\r\nHost: web.example\r\n\r\n")
+	if n := testing.AllocsPerRun(1000, func() {
+		c.Conn.Write(request)
+		c.skip(0)
+	}); n > 2 {
+		t.Errorf("a request allocates %v times", n)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +44,65 @@ func TestConnInBubble(t *testing.T) {
 			return secure(portable.New(n, portable.Options{Network: network, OnPanic: onPanic}), network)
 		},
 	})
+}
+
+// engines make a loop each.
+var engines = map[string]func(t *testing.T) loop.Loop{
+	"portable": func(*testing.T) loop.Loop { return portable.New(1, portable.Options{})[0] },
+}
+
+// crypto/tls locks its output while it writes, and again when a read has to
+// answer. A reader must not wait for that lock while a writer waits for room:
+// both run on one loop, which would stand still.
+func TestReadersDoNotWaitForWriters(t *testing.T) {
+	for name, make1 := range engines {
+		t.Run(name, func(t *testing.T) {
+			loops, network := secure([]loop.Loop{make1(t)}, loop.HostNetwork{})
+			l := loops[0]
+			accepted := make(chan loop.Conn, 1)
+			bound, err := l.Listen(netip.MustParseAddrPort("127.0.0.1:0"), func(c loop.Conn) { accepted <- c })
+			if err != nil {
+				t.Fatal(err)
+			}
+			var running sync.WaitGroup
+			running.Go(func() { l.Run() })
+			defer running.Wait()
+			defer l.Stop()
+			dialed, err := network.Dial(t.Context(), "tcp", bound.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dialed.Close()
+			server := <-accepted
+			written, read := make(chan error, 1), make(chan error, 1)
+			l.Post(func() {
+				l.Go(func() {
+					_, err := server.Write(make([]byte, 64<<20))
+					written <- err
+				})
+				l.Go(func() {
+					_, err := server.Read(make([]byte, 1))
+					read <- err
+				})
+			})
+			// A record that cannot be decrypted is answered with an alert.
+			forged := append([]byte{23, 3, 3, 0, 64}, make([]byte, 64)...)
+			if _, err := dialed.(*client).raw.Write(forged); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-read; err == nil {
+				t.Error("a forged record was read")
+			}
+			answered := make(chan bool, 1)
+			l.Post(func() { answered <- true })
+			<-answered
+			dialed.(*client).SetLinger(0)
+			dialed.Close()
+			if err := <-written; err == nil {
+				t.Error("all was written to a client that reads nothing")
+			}
+		})
+	}
 }
 
 // certificate signs itself, for any name.

@@ -8,6 +8,16 @@ import (
 	"github.com/sluicegateway/sluice/proxy/loop/looptest"
 )
 
+func init() {
+	engines["epoll"] = func(t *testing.T) loop.Loop {
+		loops, err := epoll.New(1, epoll.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return loops[0]
+	}
+}
+
 func TestConnOnEpoll(t *testing.T) {
 	looptest.RunConns(t, looptest.Engine{
 		Records: true,
