@@ -57,13 +57,13 @@ func root() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "sluice",
 		Short: "An HTTP gateway that speaks the Kubernetes Gateway API",
-		Long: `Sluice reads Gateway API objects from YAML files and serves the traffic that
-they describe with a data plane of its own.`,
+		Long: `Sluice reads Gateway API objects, from YAML files or from a Kubernetes API
+server, and serves the traffic that they describe with a data plane of its own.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err} })
-	c.AddCommand(runCommand(), checkCommand(), explainCommand(), getCommand(), echoCommand(), versionCommand(), validateWorkerCommand())
+	c.AddCommand(runCommand(), controllerCommand(), checkCommand(), explainCommand(), getCommand(), echoCommand(), versionCommand(), validateWorkerCommand())
 	for _, command := range c.Commands() {
 		command.Flags().VisitAll(func(f *pflag.Flag) {
 			if words, ok := f.Value.(*choice); ok {

@@ -25,8 +25,9 @@ const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"sluice":  func() { os.Exit(cli.Main()) },
-		"request": func() { os.Exit(request(os.Args[1:])) },
+		"sluice":    func() { os.Exit(cli.Main()) },
+		"request":   func() { os.Exit(request(os.Args[1:])) },
+		"apiserver": func() { os.Exit(serveAPI(os.Args[1:])) },
 	})
 }
 
@@ -38,8 +39,8 @@ func TestMain(m *testing.M) {
 //	signal NAME SUBCOMMAND      send a signal to sluice in the background
 //	edit FILE OLD NEW           replace a file as an editor does, by renaming
 //
-// the program request (see there), and ports that are free: $PORT, $PORT2,
-// $BACKEND, $BACKEND2, and $SLUICE_ADMIN.
+// the programs request and apiserver (see there), and ports that are free: $PORT, $PORT2,
+// $BACKEND, $BACKEND2, $HEALTH, $APISERVER, and $SLUICE_ADMIN.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata",
@@ -58,7 +59,7 @@ func TestScripts(t *testing.T) {
 
 func setFreePorts(t *testing.T) func(*testscript.Env) error {
 	return func(env *testscript.Env) error {
-		for _, name := range []string{"PORT", "PORT2", "BACKEND", "BACKEND2", "ADMIN_PORT"} {
+		for _, name := range []string{"PORT", "PORT2", "BACKEND", "BACKEND2", "ADMIN_PORT", "HEALTH", "APISERVER"} {
 			env.Setenv(name, strconv.Itoa(trial.FreePort(t)))
 		}
 		env.Setenv("SLUICE_ADMIN", "127.0.0.1:"+env.Getenv("ADMIN_PORT"))

@@ -85,6 +85,7 @@ func newGateway(o *serveOptions, log *slog.Logger, from origin) (g *gateway, err
 		AccessLog: g.accessLog,
 		Metrics:   g.metrics,
 		Trusted:   o.trustedPrefixes,
+		Own:       from.own,
 		Log:       g.log,
 	})
 	if err != nil {

@@ -63,7 +63,7 @@ func askAdmin(ctx context.Context, address, path string, body, answer any) error
 	response, err := client.Do(request)
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("no gateway runs with its admin listener at %s: start one with 'sluice run', "+
-			"say where it is with --admin, or give PATHs to look at files instead", address)
+			"say where it is with --admin (in a cluster, where kubectl port-forward leads), or give PATHs to look at files instead", address)
 	}
 	if err != nil {
 		return fmt.Errorf("admin listener %s: %w", address, err)

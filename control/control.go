@@ -153,6 +153,16 @@ func (c *Control) update(u Update) {
 	c.tell(next, changed)
 }
 
+// Refused says that the cluster did not take what the Gateway needs, and why; an
+// empty why says that it did. It may be called from any goroutine.
+func (c *Control) Refused(gateway snapshot.Key, why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.State()
+	next := *before
+	c.tell(&next, c.publish(before, &next, c.translator.Refused(gateway, why)))
+}
+
 // tryAgain has the data plane try the listeners that it could not serve.
 func (c *Control) tryAgain() {
 	c.mu.Lock()
@@ -181,7 +191,10 @@ func (c *Control) publish(before, next *State, translated translate.Result) Chan
 	c.logFindings(next, found)
 	c.logConditions(before, next, statuses, found)
 	c.planRetry(next.Report)
-	return Changed{Statuses: slices.SortedFunc(maps.Keys(statuses), snapshot.Key.Compare)}
+	return Changed{
+		Statuses: slices.SortedFunc(maps.Keys(statuses), snapshot.Key.Compare),
+		Wanted:   append(translated.Wanted, served.Wanted...),
+	}
 }
 
 func (c *Control) tell(s *State, changed Changed) {

@@ -435,3 +435,36 @@ func TestAnEarlierConfigurationThatIsNotTakenHurtsNothing(t *testing.T) {
 		t.Errorf("Programmed is %+v", got)
 	}
 }
+
+func TestWhatGatewaysNeedOfTheClusterIsTold(t *testing.T) {
+	var told []control.Changed
+	c := control.New(control.Options{
+		Translate: translate.Options{ControllerName: controllerName, Cluster: &translate.Cluster{}},
+		DataPlane: &plane{},
+		Log:       slog.New(slog.DiscardHandler),
+		Applied:   func(_ *control.State, changed control.Changed) { told = append(told, changed) },
+	})
+	key := snapshot.KeyOf(gateway(80))
+	err := c.Run(t.Context(), script{
+		say(control.Update{Changes: set(class(), gateway(80))}),
+		func(func(control.Update)) {
+			if c.State().View.Wanted(key).Service == nil || !slices.Contains(told[0].Wanted, key) {
+				t.Errorf("the Gateway needs %+v, and told was %v", c.State().View.Wanted(key), told)
+			}
+			c.Refused(key, "the quota is used up")
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 2 || !slices.Contains(told[1].Statuses, key) {
+		t.Errorf("told of the changes %v", told)
+	}
+	said := false
+	for condition := range control.Conditions(c.State().Status(key)) {
+		said = said || strings.Contains(condition.Message, "the quota is used up")
+	}
+	if !said {
+		t.Errorf("no condition says that the Service is refused: %+v", c.State().Status(key))
+	}
+}
