@@ -30,7 +30,10 @@
 //	< server: !                       "!" wants a field to be absent
 //
 // The request goes to 10.0.0.1:80, or to the address after "@" in its first
-// line. "> [text" gives it a body. ">> " begins lines that are sent as they are,
+// line. That of an https URL goes to 10.0.0.1:443 in TLS, with the URL's host for
+// the server name, or with the one after "sni="; the response then has a field
+// Certificate with the first name of the certificate that was shown, and "<
+// refused ALERT" wants the handshake to be refused. "> [text" gives it a body. ">> " begins lines that are sent as they are,
 // each with CRLF behind it. "= none" wants no backend to have got anything.
 // "< 504 after 1s" wants the answer to come then. "x 10" in front of everything
 // repeats the exchange; "= web 9" then counts the requests that a backend got.

@@ -16,14 +16,18 @@ type exchange struct {
 	request []byte
 	address string
 	method  string
+	// tls says that the request goes in TLS, serverName what it asks for then.
+	tls        bool
+	serverName string
 
 	// backends are what the backends must have got, unless unknown.
 	backends []backendWant
 	nobody   bool
 
-	status int
-	after  *time.Duration
-	fields []string
+	status  int
+	refused string // the alert
+	after   *time.Duration
+	fields  []string
 }
 
 // backendWant is a line "=" with its fields.
@@ -72,18 +76,26 @@ func parseExchange(text string) (*exchange, error) {
 // compose writes the request of the lines with ">".
 func (e *exchange) compose(head []string, body string) error {
 	words := strings.Fields(head[0])
-	if len(words) == 3 && strings.HasPrefix(words[2], "@") {
-		e.address = words[2][1:]
-		words = words[:2]
-	}
-	if len(words) != 2 {
-		return fmt.Errorf("%q: want METHOD URL, and perhaps @ADDRESS", head[0])
+	if len(words) < 2 {
+		return fmt.Errorf("%q: want METHOD URL, and perhaps @ADDRESS and sni=NAME", head[0])
 	}
 	target, err := url.Parse(words[1])
 	if err != nil {
 		return err
 	}
 	e.method = words[0]
+	if e.tls = target.Scheme == "https"; e.tls {
+		e.address, e.serverName = "10.0.0.1:443", target.Hostname()
+	}
+	for _, word := range words[2:] {
+		if address, ok := strings.CutPrefix(word, "@"); ok {
+			e.address = address
+		} else if name, ok := strings.CutPrefix(word, "sni="); ok {
+			e.serverName = name
+		} else {
+			return fmt.Errorf("%q: want @ADDRESS or sni=NAME", word)
+		}
+	}
 	e.request = fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\n", e.method, target.RequestURI(), target.Host)
 	for _, field := range head[1:] {
 		e.request = append(e.request, field+"\r\n"...)
@@ -120,6 +132,10 @@ func (e *exchange) wantBackend(rest string) error {
 func (e *exchange) wantResponse(rest string) (err error) {
 	if strings.Contains(strings.SplitN(rest, " ", 2)[0], ":") {
 		e.fields = append(e.fields, rest)
+		return nil
+	}
+	if alert, ok := strings.CutPrefix(rest, "refused "); ok {
+		e.refused = alert
 		return nil
 	}
 	status, after, timed := strings.Cut(rest, " after ")

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -120,6 +121,12 @@ func (w *world) exchange(e *exchange) {
 	for range e.repeat {
 		start := time.Now()
 		response, err := w.roundTrip(e)
+		if e.refused != "" {
+			if want := "remote error: tls: " + e.refused; err == nil || err.Error() != want {
+				w.Fatalf("%s\ngot %v, want %s", e.text, err, want)
+			}
+			continue
+		}
 		if err != nil {
 			w.Fatalf("%s\n%v", e.text, err)
 		}
@@ -137,7 +144,16 @@ func (w *world) roundTrip(e *exchange) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer func() { conn.Close() }()
+	var certificate string
+	if e.tls {
+		secure := tls.Client(conn, &tls.Config{ServerName: e.serverName, InsecureSkipVerify: true})
+		if err := secure.Handshake(); err != nil {
+			return nil, err
+		}
+		certificate = secure.ConnectionState().PeerCertificates[0].DNSNames[0]
+		conn = secure
+	}
 	if _, err := conn.Write(e.request); err != nil {
 		return nil, err
 	}
@@ -145,6 +161,7 @@ func (w *world) roundTrip(e *exchange) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	response.Header.Set("Certificate", certificate)
 	if response.Close { // ReadResponse has taken the field away
 		response.Header.Set("Connection", "close")
 	}
