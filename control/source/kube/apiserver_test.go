@@ -233,7 +233,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if code == 0 {
 		code = s.refusals[what+" "+name]
 	}
-	if query.Get("sendInitialEvents") == "true" && s.withoutWatchLists {
+	if code == 0 && query.Get("sendInitialEvents") == "true" && s.withoutWatchLists {
 		code = http.StatusUnprocessableEntity
 	}
 	garbled, stalled := s.garbled == resource, s.stalled[what]
@@ -274,12 +274,17 @@ type answer struct {
 }
 
 func (a answer) fail(code int) {
+	if code == http.StatusBadGateway {
+		// It is not the API server that says so.
+		http.Error(a.w, "no server is there", code)
+		return
+	}
 	reason := map[int]*apierrors.StatusError{
 		http.StatusForbidden: apierrors.NewForbidden(schema.GroupResource{Resource: string(a.kind)}, "", nil),
 		http.StatusNotFound:  apierrors.NewNotFound(schema.GroupResource{Resource: string(a.kind)}, ""),
 	}[code]
 	if reason == nil {
-		reason = apierrors.NewGenericServerResponse(code, "", schema.GroupResource{}, "", "", 0, true)
+		reason = apierrors.NewGenericServerResponse(code, "", schema.GroupResource{}, "", "", 0, false)
 	}
 	status := reason.Status()
 	text, err := runtime.Encode(a.server.codecs.EncoderForVersion(a.begin(false).Serializer, corev1.SchemeGroupVersion), &status)

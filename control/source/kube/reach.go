@@ -47,16 +47,16 @@ func (r *reach) fine() bool {
 var errHungUp = errors.New("the API server closed the connection")
 
 // away reports whether nobody answered, or only a load balancer in front of the
-// API server.
+// API server, whose own answers always have the form of one.
 func away(err error) bool {
 	var transport *url.Error
 	if errors.As(err, &transport) || errors.Is(err, errHungUp) || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
 	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
+	if !errors.As(err, &status) || !apierrors.IsUnexpectedServerError(err) {
 		return false
 	}
 	code := status.Status().Code
-	return code == http.StatusBadGateway || code == http.StatusServiceUnavailable
+	return code == http.StatusBadGateway || code == http.StatusServiceUnavailable || code == http.StatusGatewayTimeout
 }

@@ -444,6 +444,28 @@ func TestServerThatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
 	})
 }
 
+func TestLoadBalancerWithoutServersIsNotTheServer(t *testing.T) {
+	inBubbles(t, func(t *testing.T, server *apiServer) {
+		server.put(route("o"))
+		w := follow(t, server)
+		w.untilFirst()
+		time.Sleep(time.Minute)
+		var all []string
+		for _, path := range paths {
+			resource := path[strings.LastIndex(path, "/")+1:]
+			all = append(all, "list "+resource, "watch "+resource)
+		}
+		server.refuse(http.StatusBadGateway, all...)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if w.source.Reachable() || w.object(snapshot.KeyOf(route("o"))) == nil || w.logged("\n") != 1 {
+			t.Errorf("reachable: %v; log:\n%s", w.source.Reachable(), &w.log)
+		}
+		server.refuse(0, all...)
+		w.until("the server", w.source.Reachable)
+	})
+}
+
 func TestSourceEndsAtOnce(t *testing.T) {
 	for _, away := range []bool{false, true} {
 		inBubbles(t, func(t *testing.T, server *apiServer) {
