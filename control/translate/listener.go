@@ -136,28 +136,31 @@ func (l *listener) readNamespaces() {
 // has changed.
 func (t *Translator) publishListeners() {
 	for owner := range t.work.unlisted {
-		old := t.bindings[owner]
-		if old != nil {
+		if old := t.bindings[owner]; old != nil {
 			for _, l := range old.Listeners {
 				t.putListener(l.Configured, nil)
 				t.digest(t.opened[owner].gateway, l.Configured, nil)
 			}
 		}
-		next := t.binding(owner)
 		t.openPorts(owner)
-		if !reflect.DeepEqual(old, next) {
-			t.graph.touch(bindingKey(owner))
-		}
-		if next == nil {
-			delete(t.bindings, owner)
-		} else {
-			t.bindings[owner] = next
-		}
 	}
 	t.allotPorts()
 	for owner := range t.work.unlisted {
-		t.putListeners(owner, t.bindings[owner])
+		t.bind(owner)
 	}
+}
+
+func (t *Translator) bind(owner snapshot.Key) {
+	next := t.binding(owner)
+	if !reflect.DeepEqual(t.bindings[owner], next) {
+		t.graph.touch(bindingKey(owner))
+	}
+	if next == nil {
+		delete(t.bindings, owner)
+		return
+	}
+	t.bindings[owner] = next
+	t.putListeners(owner, next)
 }
 
 // listenersOf are the listeners of a Gateway or ListenerSet and the Gateway that
@@ -177,7 +180,8 @@ func (t *Translator) putListeners(owner snapshot.Key, binding *attach.Parent) {
 	for i := range listeners {
 		l := &listeners[i]
 		var next *config.Listener
-		if port, ok := t.bindPort(g, l); ok && binding.Listeners[i].Served {
+		if binding.Listeners[i].Served {
+			port, _ := t.bindPort(g, l)
 			next = l.config(g, port)
 		}
 		t.putListener(l.name, next)
@@ -211,6 +215,7 @@ func (t *Translator) binding(owner snapshot.Key) *attach.Parent {
 	}
 	for i := range listeners {
 		l := &listeners[i]
+		_, reached := t.bindPort(g, l)
 		binding.Listeners = append(binding.Listeners, attach.Listener{
 			Name:       l.spec.Name,
 			Configured: l.name,
@@ -219,7 +224,7 @@ func (t *Translator) binding(owner snapshot.Key) *attach.Parent {
 			Kinds:      kindNames(l.kinds),
 			From:       l.from,
 			Selector:   l.selector,
-			Served:     g.bindable() && t.listenerAccepted(l),
+			Served:     g.bindable() && t.listenerAccepted(l) && reached,
 		})
 	}
 	return binding
