@@ -63,7 +63,7 @@ func newCluster(t *testing.T, dataPlane control.DataPlane) *cluster {
 	c := &cluster{
 		scheme: scheme,
 		store: fake.NewClientBuilder().WithScheme(scheme).
-			WithStatusSubresource(&gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.HTTPRoute{}).Build(),
+			WithStatusSubresource(&gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.ListenerSet{}, &gatewayv1.HTTPRoute{}).Build(),
 		changes:   make(chan snapshot.Change),
 		applied:   make(chan struct{}, 1),
 		pods:      newPods(t),

@@ -34,21 +34,10 @@ func wantOutcomes() map[string]outcome {
 
 // deviations are all tests that do not pass. docs/conformance.md shows them too.
 var deviations = []deviation{
-	{"needs HTTPS listeners, which this version does not serve", fail, []string{
-		"GatewayInvalidTLSConfiguration",
-		"GatewayModifyListeners",
-		"GatewaySecretInvalidReferenceGrant",
-		"GatewaySecretMissingReferenceGrant",
-		"GatewaySecretReferenceGrantAllInNamespace",
-		"GatewaySecretReferenceGrantSpecific",
-		"GatewayWithAttachedRoutes",
-		"HTTPRouteHTTPSListener",
-		"HTTPRouteRedirectPortAndScheme",
-	}},
 	{"needs HTTPS listeners that find misdirected requests", skip, []string{
 		"HTTPRouteHTTPSListenerDetectMisdirectedRequests",
 	}},
-	{"needs client certificates, and this version serves no TLS", skip, []string{
+	{"needs client certificates", skip, []string{
 		"GatewayFrontendClientCertificateValidation",
 		"GatewayFrontendClientCertificateValidationInsecureFallback",
 		"GatewayFrontendInvalidDefaultClientCertificateValidation",
@@ -56,8 +45,9 @@ var deviations = []deviation{
 		"GatewayInvalidTLSBackendConfiguration",
 		"GatewayTLSBackendClientCertificate",
 	}},
-	{"needs TLSRoute, and this version serves no TLS", skip, []string{
+	{"needs TLSRoute, which this version does not serve", skip, []string{
 		"HTTPRouteDisallowedKind",
+		"ListenerSetAllowedRoutesSupportedKinds",
 		"TLSRouteHostnameIntersection",
 		"TLSRouteInvalidBackendRefNonexistent",
 		"TLSRouteInvalidBackendRefUnknownKind",
@@ -110,21 +100,6 @@ var deviations = []deviation{
 		"UDPRouteParentRefPortAndSectionName",
 		"UDPRouteReferenceGrant",
 		"UDPRouteWeightedRouting",
-	}},
-	{"needs ListenerSet, which this version does not serve", skip, []string{
-		"ListenerSetAllowedNamespaceNone",
-		"ListenerSetAllowedNamespaceSame",
-		"ListenerSetAllowedNamespaceSelector",
-		"ListenerSetAllowedRoutesNamespaces",
-		"ListenerSetAllowedRoutesSupportedKinds",
-		"ListenerSetDefaultNotAllowed",
-		"ListenerSetDualParentRefIndependence",
-		"ListenerSetGatewayParentSectionNameNotFound",
-		"ListenerSetHTTPRouting",
-		"ListenerSetHostnameConflict",
-		"ListenerSetProtocolConflict",
-		"ListenerSetReferenceGrant",
-		"ListenerSetRouteStatusScopedToParentRef",
 	}},
 	{"is about objects that a controller creates for a Gateway; Sluice creates none", skip, []string{
 		"GatewayInfrastructureMetadata",
