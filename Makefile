@@ -4,7 +4,7 @@ SHELL := /bin/bash
 SLUICE := build/sluice
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate bench conformance
+.PHONY: help run build image test lint generate bench conformance
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,12 @@ run: build ## serve examples/quickstart with demo backends on 127.0.0.1; Ctrl-C 
 build: ## build build/sluice
 	go build -o $(SLUICE) ./cmd/sluice
 
+image: ## build build/sluice-image.tar, an OCI image for amd64 and arm64
+	for architecture in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$architecture go build -trimpath -ldflags '-s -w' -o build/sluice-$$architecture ./cmd/sluice || exit; \
+	done
+	go run ./deploy/image/write -o build/sluice-image.tar amd64=build/sluice-amd64 arm64=build/sluice-arm64
+
 # What the race detector looks at: all that runs on the portable engine and in
 # memory. The rest of the tests start the program as a process of its own.
 RACE := ./proxy/... ./control/... ./observe/... ./admin/... ./cli/... ./featuretest/...
@@ -25,16 +31,18 @@ RACE := ./proxy/... ./control/... ./observe/... ./admin/... ./cli/... ./featuret
 test: ## every test, the swap test in short; then the race detector
 	@.ci/install curl gcc
 	go test -short ./...
+	cd test/deploy && go test ./...
 	go test -short -race $(RACE)
 
 lint: ## gofmt, go vet and staticcheck
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted: $$files" >&2; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
-	cd bench && go vet ./...
+	for module in bench test/conformance test/deploy test/kubernetes; do (cd $$module && go vet ./...) || exit; done
 
-generate: ## write what is generated from the API types
+generate: ## write what is generated from the API types and from the chart
 	go generate ./...
+	cd test/deploy && go run . generate
 
 bench: build ## compare with nginx and net/http, about 15 minutes; writes docs/measurements.md
 	@.ci/install nginx wrk
