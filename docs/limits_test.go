@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy"
+	"github.com/sluicegateway/sluice/proxy/tlsconn"
 	"github.com/sluicegateway/sluice/proxy/upstream"
 )
 
@@ -19,6 +20,10 @@ func TestLimits(t *testing.T) {
 	}
 	client, pool := proxy.DefaultLimits, upstream.DefaultLimits
 	for _, limit := range []struct{ name, value string }{
+		{"TLS handshake, to its first byte and again from there", duration(client.HandshakeTime)},
+		{"TLS handshake, bytes from the client", kibibytes(tlsconn.MaxHandshake)},
+		{"TLS handshakes at once, of each worker", count(client.Handshakes)},
+		{"TLS record that an idle connection has begun", duration(tlsconn.RecordTime)},
 		{"request line", kibibytes(client.Head.RequestLine)},
 		{"header fields, in bytes", kibibytes(client.Head.HeaderBytes)},
 		{"header fields", count(client.Head.HeaderFields)},

@@ -112,6 +112,17 @@ func TestSeriesFollowTheRoutes(t *testing.T) {
 	}
 }
 
+func TestHandshakes(t *testing.T) {
+	m := observe.NewMetrics(1, nil)
+	m.Handshake("ok")
+	m.Handshake("ok")
+	m.Handshake("timeout")
+	want := "sluice_tls_handshakes_total{result=\"ok\"} 2\nsluice_tls_handshakes_total{result=\"timeout\"} 1\n"
+	if got := exposed(t, m, "sluice_tls_handshakes_total"); !strings.HasSuffix(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestFailureReasonsAreBounded(t *testing.T) {
 	m := observe.NewMetrics(1, nil)
 	for i := range 1000 {

@@ -10,13 +10,12 @@ import (
 	"github.com/sluicegateway/sluice/proxy/loop"
 )
 
-const (
-	// recordTime is how long a record may take to come while nobody reads: what
-	// there is of it takes memory.
-	recordTime = 10 * time.Second
-	// closeTime is how long the peer may take to make room for the last bytes.
-	closeTime = time.Second
-)
+// RecordTime is how long a record may take to come while nobody reads: what there
+// is of it takes memory.
+const RecordTime = 10 * time.Second
+
+// closeTime is how long the peer may take to make room for the last bytes.
+const closeTime = time.Second
 
 // Conn is a connection in TLS. It implements loop.Conn.
 type Conn struct {
@@ -144,7 +143,7 @@ func (c *Conn) onReadable(err error) {
 		c.callNotify(err)
 	default:
 		if c.partialBy.IsZero() {
-			c.partialBy = c.Loop().Now().Add(recordTime)
+			c.partialBy = c.Loop().Now().Add(RecordTime)
 			if c.readBy.IsZero() || c.partialBy.Before(c.readBy) {
 				c.raw.SetReadDeadline(c.partialBy)
 			}
