@@ -22,9 +22,13 @@ type Wanted struct {
 
 // Serving is what a replica serves of one Gateway.
 type Serving struct {
-	// Digest stands for the configuration of the Gateway's listeners. Replicas
+	// Digest stands for the configuration of the Gateway's own listeners. Replicas
 	// with equal digests serve them alike.
 	Digest string `json:"digest"`
+	// Sets are the digests of the listeners of its ListenerSets, each of which
+	// belongs to one of few parts: so it stays small with thousands of them, and
+	// what one changes says something new of few others.
+	Sets map[string]string `json:"sets,omitempty"`
 	// Ports are those that it listens on for the Gateway, in rising order.
 	Ports []uint16 `json:"ports,omitempty"`
 	// Failures say why listeners are not served, by the listener's name in the

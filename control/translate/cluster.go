@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"iter"
 	"maps"
@@ -39,9 +40,38 @@ type place struct {
 	targets, bound map[uint16]uint16
 	// refused is why the cluster did not take what the Gateway needs.
 	refused string
-	// digests are those of its listeners in the configuration, and digest their sum.
+	// digests are those of its listeners in the configuration, and parts their
+	// sums: the Gateway's own, and those of its ListenerSets.
 	digests map[string]uint64
-	digest  uint64
+	parts   map[string]*part
+}
+
+// part is the sum of digests of some listeners of a Gateway, and how many of them
+// each Gateway or ListenerSet has.
+type part struct {
+	sum    uint64
+	owners map[snapshot.Key]int
+}
+
+func (p *part) String() string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("%016x", p.sum)
+}
+
+// parts of the ListenerSets of a Gateway.
+const maxParts = 128
+
+// partOf is the part of a Gateway's listeners that those of the owner belong to;
+// empty for the Gateway's own.
+func partOf(owner snapshot.Key) string {
+	if owner.Kind == snapshot.KindGateway {
+		return ""
+	}
+	h := fnv.New32a()
+	io.WriteString(h, owner.Namespace+"/"+owner.Name)
+	return fmt.Sprintf("%02x", h.Sum32()%maxParts)
 }
 
 // opened is what the listeners of a Gateway or a ListenerSet open.
@@ -91,7 +121,7 @@ func (t *Translator) replaceService(key snapshot.Key, service *corev1.Service) {
 		return
 	}
 	if p == nil {
-		p = &place{open: map[provision.Port]int{}, digests: map[string]uint64{}}
+		p = &place{open: map[provision.Port]int{}, digests: map[string]uint64{}, parts: map[string]*part{}}
 		t.places[key] = p
 		t.work.reallot = true
 	}
@@ -205,23 +235,48 @@ func (t *Translator) bindPort(g *gateway, l *listener) (uint16, bool) {
 }
 
 // digest follows a listener of the configuration; nil is gone.
-func (t *Translator) digest(gateway snapshot.Key, name string, l *config.Listener) {
+func (t *Translator) digest(gateway, owner snapshot.Key, name string, l *config.Listener) {
 	p := t.places[gateway]
 	if p == nil {
 		return
 	}
+	before, had := p.digests[name]
 	next := digestOf(l)
-	if p.digests[name] == next {
+	if before == next {
 		return
 	}
-	p.digest ^= p.digests[name] ^ next
-	if l == nil {
+	sums := p.parts[partOf(owner)]
+	if sums == nil {
+		sums = &part{owners: map[snapshot.Key]int{}}
+		p.parts[partOf(owner)] = sums
+	}
+	sums.sum ^= before ^ next
+	switch {
+	case l == nil:
 		delete(p.digests, name)
-	} else {
+		if sums.owners[owner]--; sums.owners[owner] == 0 {
+			delete(sums.owners, owner)
+		}
+	default:
 		p.digests[name] = next
+		if !had {
+			sums.owners[owner]++
+		}
 	}
 	t.reserve = true
-	t.work.unsettled[gateway] = struct{}{}
+	t.unsettlePart(sums)
+	if len(sums.owners) == 0 {
+		delete(p.parts, partOf(owner))
+	}
+}
+
+func (t *Translator) unsettlePart(p *part) {
+	if p == nil {
+		return
+	}
+	for owner := range p.owners {
+		t.work.unsettled[owner] = struct{}{}
+	}
 }
 
 // digestOf stands for all that a listener is, its certificates' keys included.

@@ -139,7 +139,7 @@ func (t *Translator) publishListeners() {
 		if old := t.bindings[owner]; old != nil {
 			for _, l := range old.Listeners {
 				t.putListener(l.Configured, nil)
-				t.digest(t.opened[owner].gateway, l.Configured, nil)
+				t.digest(t.opened[owner].gateway, owner, l.Configured, nil)
 			}
 		}
 		t.openPorts(owner)
@@ -185,7 +185,7 @@ func (t *Translator) putListeners(owner snapshot.Key, binding *attach.Parent) {
 			next = l.config(g, port)
 		}
 		t.putListener(l.name, next)
-		t.digest(g.key, l.name, next)
+		t.digest(g.key, owner, l.name, next)
 	}
 }
 

@@ -26,7 +26,7 @@ import (
 func TestIncrementalEqualsFromScratch(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			f := newFollower()
+			f := newFollower(propertyOptions)
 			w := world{newRandom(seed), t}
 			for step := range 60 {
 				var changes []snapshot.Change
@@ -46,15 +46,17 @@ func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, seed)
 
 // follower keeps what it is told of one incremental translation.
 type follower struct {
+	options    translate.Options
 	translator *translate.Translator
 	snapshot   *snapshot.Snapshot
 	resources  map[config.Ref]string
 	statuses   map[snapshot.Key]status.Status
 }
 
-func newFollower() *follower {
+func newFollower(options translate.Options) *follower {
 	return &follower{
-		translator: translate.New(propertyOptions),
+		options:    options,
+		translator: translate.New(options),
 		snapshot:   snapshot.New(),
 		resources:  map[config.Ref]string{},
 		statuses:   map[snapshot.Key]status.Status{},
@@ -68,7 +70,7 @@ func (f *follower) step(t *testing.T, changes []snapshot.Change) {
 	f.follow(f.translator.Update(f.snapshot, keys(changes)))
 	f.follow(f.translator.Served(randomReport(f.translator.View())))
 
-	scratch := translate.New(propertyOptions)
+	scratch := translate.New(f.options)
 	scratch.Update(f.snapshot, nil)
 	scratch.Served(randomReport(scratch.View()))
 

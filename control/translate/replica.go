@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -22,12 +23,45 @@ func (t *Translator) translateReplicas() {
 		for key := range t.gateways {
 			if all || !sameServing(before, next, gatewayName(key)) {
 				t.work.unplaced[key] = struct{}{}
-				for owner := range t.ownersOf(key) {
-					t.work.unsettled[owner] = struct{}{}
-				}
+				t.unsettleServed(key, before, next, all)
 			}
 		}
 	}
+}
+
+// unsettleServed unsettles the Gateway and those of its ListenerSets that the
+// replicas say something new about; all of them where the replicas are others.
+func (t *Translator) unsettleServed(gateway snapshot.Key, before, next []provision.Replica, all bool) {
+	t.work.unsettled[gateway] = struct{}{}
+	changed := map[string]bool{}
+	for i := range next {
+		if all {
+			break
+		}
+		a, b := before[i].Serving[gatewayName(gateway)], next[i].Serving[gatewayName(gateway)]
+		all = !maps.Equal(a.Failures, b.Failures)
+		for in := range t.places[gateway].parts {
+			changed[in] = changed[in] || digestIn(a, in) != digestIn(b, in)
+		}
+	}
+	if all {
+		for owner := range t.ownersOf(gateway) {
+			t.work.unsettled[owner] = struct{}{}
+		}
+	}
+	for in, is := range changed {
+		if is {
+			t.unsettlePart(t.places[gateway].parts[in])
+		}
+	}
+}
+
+// digestIn is what a replica says of a part of a Gateway's listeners.
+func digestIn(s provision.Serving, in string) string {
+	if in == "" {
+		return s.Digest
+	}
+	return s.Sets[in]
 }
 
 // samePod compares all but what the replicas say that they serve.
@@ -55,7 +89,7 @@ func (t *Translator) answerOf(g *gateway, l *listener) answer {
 		}
 		return answer{waiting: "the Gateway's Service does not lead to the listener yet"}
 	}
-	digest := fmt.Sprintf("%016x", p.digest)
+	in := partOf(l.owner)
 	counted := 0
 	for i := range t.replicas {
 		r := &t.replicas[i]
@@ -67,7 +101,7 @@ func (t *Translator) answerOf(g *gateway, l *listener) answer {
 		if failure := serving.Failures[l.name]; failure != "" {
 			return answer{known: true, failure: fmt.Sprintf("replica %s: %s", r.Name, failure)}
 		}
-		if !said || serving.Digest != digest {
+		if !said || digestIn(serving, in) != p.parts[in].String() {
 			return answer{waiting: fmt.Sprintf("replica %s does not serve it yet", r.Name)}
 		}
 	}
@@ -94,7 +128,16 @@ func (t *Translator) publishServing() {
 }
 
 func (t *Translator) servingOf(p *place) (provision.Serving, bool) {
-	serving := provision.Serving{Digest: fmt.Sprintf("%016x", p.digest)}
+	serving := provision.Serving{Digest: p.parts[""].String()}
+	for in, sums := range p.parts {
+		if in == "" {
+			continue
+		}
+		if serving.Sets == nil {
+			serving.Sets = map[string]string{}
+		}
+		serving.Sets[in] = sums.String()
+	}
 	for name := range p.digests {
 		own := t.served.of(name)
 		if !own.known {
