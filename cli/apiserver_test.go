@@ -143,6 +143,33 @@ func merged(base, patch object) object {
 	return next
 }
 
+// edited is the object after a JSON patch (RFC 6902) of the parents of a route.
+func edited(stored object, r *http.Request) object {
+	var operations []struct {
+		Op, Path string
+		Value    any
+	}
+	if err := json.NewDecoder(r.Body).Decode(&operations); err != nil {
+		panic(err)
+	}
+	status, _ := stored["status"].(object)
+	parents, _ := status["parents"].([]any)
+	parents = slices.Clone(parents)
+	for _, o := range operations {
+		at, _ := strconv.Atoi(strings.TrimPrefix(o.Path, "/status/parents/"))
+		switch {
+		case o.Path == "/metadata/resourceVersion":
+		case o.Path == "/status":
+			parents, _ = o.Value.(object)["parents"].([]any)
+		case o.Op == "remove":
+			parents = slices.Delete(parents, at, at+1)
+		case o.Op == "add":
+			parents = append(parents, o.Value)
+		}
+	}
+	return merged(stored, object{"status": object{"parents": parents}})
+}
+
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimSuffix(r.URL.Path, "/status")
 	s.mu.Lock()
@@ -166,6 +193,10 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPatch && (stored != nil || strings.Contains(r.Header.Get("Content-Type"), "apply")):
 		if stored == nil {
 			stored = object{}
+		}
+		if strings.Contains(r.Header.Get("Content-Type"), "json-patch") {
+			answer(w, http.StatusOK, s.put(path, edited(stored, r)))
+			return
 		}
 		answer(w, http.StatusOK, s.put(path, merged(stored, body(r))))
 	case stored == nil:

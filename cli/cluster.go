@@ -42,9 +42,11 @@ func newClusterGateway(o *controllerOptions) (*gateway, error) {
 	c := &cluster{client: client}
 	c.source = kube.New(kube.Options{Client: client, Namespace: o.namespace, Log: log, Seen: c.seen})
 	c.statuses = kube.NewStatusWriter(kube.StatusOptions{
-		Client: client, Latest: c.source.Latest, Controller: o.translate.ControllerName, Log: log,
+		Client: client, Source: c.source, Controller: o.translate.ControllerName, Log: log,
 	})
-	c.placer = kube.NewPlacer(kube.PlaceOptions{Client: client, Source: c.source, Log: log, Refused: c.refused})
+	c.placer = kube.NewPlacer(kube.PlaceOptions{
+		Client: client, Source: c.source, Controller: o.translate.ControllerName, Log: log, Refused: c.refused,
+	})
 	c.serving = kube.NewServingWriter(kube.ServingOptions{
 		Client: client, Latest: c.source.Latest, Namespace: o.namespace, Pod: o.pod, PodUID: o.podUID, Log: log,
 	})

@@ -133,24 +133,38 @@ func (c *Client) Update(ctx context.Context, object snapshot.Object) (snapshot.O
 }
 
 // Apply applies an object, or a subresource of it, by server-side apply as
-// [FieldManager]. Fields that others own are taken over. The patch needs neither
-// apiVersion nor kind.
-func (c *Client) Apply(ctx context.Context, key snapshot.Key, patch map[string]any, subresource string) (snapshot.Object, error) {
+// [FieldManager]. With force, fields of others are taken over; without it they are
+// a conflict. The patch needs neither apiVersion nor kind nor name.
+func (c *Client) Apply(ctx context.Context, key snapshot.Key, patch map[string]any, subresource string, force bool) (snapshot.Object, error) {
 	k, ok := kindOf(key.Kind)
 	if !ok {
 		return nil, fmt.Errorf("kind %s is not one that Sluice writes", key.Kind)
 	}
+	metadata, _ := patch["metadata"].(map[string]any)
+	if metadata == nil {
+		metadata = map[string]any{}
+		patch["metadata"] = metadata
+	}
+	metadata["name"] = key.Name
 	patch["apiVersion"], patch["kind"] = k.version.String(), string(k.name)
-	return c.patch(ctx, key, types.ApplyYAMLPatchType, patch, subresource, &metav1.PatchOptions{FieldManager: FieldManager, Force: new(true)})
+	return c.patch(ctx, key, types.ApplyYAMLPatchType, patch, subresource, &metav1.PatchOptions{FieldManager: FieldManager, Force: &force})
 }
 
-// Merge changes an object, or a subresource of it, by a merge patch (RFC 7396). A
-// metadata.resourceVersion in the patch makes it fail where the object has another.
-func (c *Client) Merge(ctx context.Context, key snapshot.Key, patch map[string]any, subresource string) (snapshot.Object, error) {
-	return c.patch(ctx, key, types.MergePatchType, patch, subresource, &metav1.PatchOptions{FieldManager: FieldManager})
+// Operation is one of a JSON patch (RFC 6902).
+type Operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
 }
 
-func (c *Client) patch(ctx context.Context, key snapshot.Key, how types.PatchType, patch map[string]any, subresource string, options *metav1.PatchOptions) (snapshot.Object, error) {
+// Edit changes an object, or a subresource of it, by a JSON patch, which leaves
+// alone what it does not name, known to Sluice or not. An operation that replaces
+// /metadata/resourceVersion makes it fail where the object has another.
+func (c *Client) Edit(ctx context.Context, key snapshot.Key, patch []Operation, subresource string) (snapshot.Object, error) {
+	return c.patch(ctx, key, types.JSONPatchType, patch, subresource, &metav1.PatchOptions{FieldManager: FieldManager})
+}
+
+func (c *Client) patch(ctx context.Context, key snapshot.Key, how types.PatchType, patch any, subresource string, options *metav1.PatchOptions) (snapshot.Object, error) {
 	body, err := json.Marshal(patch)
 	if err != nil {
 		return nil, err

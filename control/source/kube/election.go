@@ -14,14 +14,16 @@ import (
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
-// The times of an election. Who leads stops before its lease can be taken: the
-// deadline is counted from the request for the last renewal, the lease by others
+// The times of an election. Who leads stops before its lease can be taken: its
+// deadline counts from before the request of the last renewal, the lease by others
 // from when they saw it.
 const (
 	leaseDuration = 15 * time.Second
 	renewDeadline = 10 * time.Second
 	renewEvery    = 2 * time.Second
 	acquireEvery  = time.Second
+	// attempt bounds one attempt to get or renew the lease, which is two requests.
+	attempt = 4 * time.Second
 )
 
 // ElectionOptions are what an Election works with.
@@ -35,49 +37,51 @@ type ElectionOptions struct {
 // Election makes one replica the leader, by a Lease. Clocks need not agree: a
 // replica compares only times that it has measured itself. It is not client-go's,
 // whose package links the clients of all API groups.
+//
+// Who removes the Lease, or writes another holder into it, takes the lead away from
+// a replica that learns of it with its next renewal only.
 type Election struct {
 	options ElectionOptions
 	key     snapshot.Key
-	seen    *coordinationv1.Lease
-	at      time.Time // when seen was seen to change
+	seen    *coordinationv1.Lease // kept when the Lease is gone
+	at      time.Time             // when seen was seen to change
+
+	complaints complaints
 }
 
 // NewElection makes an Election in which nobody takes part yet.
 func NewElection(options ElectionOptions) *Election {
-	return &Election{options: options, key: snapshot.Key{Kind: snapshot.KindLease, Namespace: options.Namespace, Name: options.Name}}
+	return &Election{options: options, complaints: complaints{log: options.Log}, key: snapshot.Key{Kind: snapshot.KindLease, Namespace: options.Namespace, Name: options.Name}}
 }
 
 // Run takes part until ctx ends. It calls lead with true when this replica leads,
-// and with false when it does no more, which is before another one can.
+// and with false when it does no more, which is before another one can: lead must
+// return at once.
 func (e *Election) Run(ctx context.Context, lead func(bool)) {
 	for ctx.Err() == nil {
-		if started := time.Now(); e.try(ctx, acquireEvery) {
+		if started := time.Now(); e.try(ctx, attempt) {
 			e.options.Log.Info("this replica leads and writes statuses", "lease", e.key.String(), "identity", e.options.Identity)
 			lead(true)
 			e.renew(ctx, started)
 			lead(false)
 			e.options.Log.Info("this replica leads no more", "lease", e.key.String(), "identity", e.options.Identity)
 		}
-		if ctx.Err() == nil {
-			sleep(ctx, jittered(acquireEvery))
-		}
+		sleep(ctx, jittered(acquireEvery))
 	}
 	e.release()
 }
 
 // renew holds the lease until ctx ends, it is lost, or it could not be renewed in time.
 func (e *Election) renew(ctx context.Context, renewed time.Time) {
-	for {
-		sleep(ctx, jittered(renewEvery))
-		rest := renewDeadline - time.Since(renewed)
+	for e.mine() {
+		sleep(ctx, min(jittered(renewEvery), renewDeadline-time.Since(renewed)))
+		started := time.Now()
+		rest := renewDeadline - started.Sub(renewed)
 		if ctx.Err() != nil || rest <= 0 {
 			return
 		}
-		started := time.Now()
-		if e.try(ctx, min(rest, renewEvery*2)) {
+		if e.try(ctx, min(rest, attempt)) {
 			renewed = started
-		} else if e.seen != nil && e.holder() != e.options.Identity {
-			return
 		}
 	}
 }
@@ -87,18 +91,32 @@ func (e *Election) try(ctx context.Context, limit time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	lease, err := e.get(ctx)
-	if err == nil && lease == nil {
+	switch {
+	case err != nil || !e.free():
+	case lease == nil:
 		_, err = e.see(e.options.Client.Create(ctx, e.signed(&coordinationv1.Lease{
 			ObjectMeta: metav1.ObjectMeta{Namespace: e.key.Namespace, Name: e.key.Name},
 		})))
-	} else if err == nil && e.free(lease) {
+	default:
 		_, err = e.see(e.options.Client.Update(ctx, e.signed(lease.DeepCopy())))
 	}
 	if err != nil {
-		e.options.Log.Debug("the lease is not ours", "lease", e.key.String(), "error", err)
+		e.failed(err)
 		return false
 	}
-	return e.holder() == e.options.Identity
+	e.complaints.settle(e.key.String())
+	return e.mine()
+}
+
+// failed logs what somebody has to mend; all else is tried again soon.
+func (e *Election) failed(err error) {
+	if verdictOn(err) == passing {
+		e.options.Log.Debug("the lease was neither got nor renewed", "lease", e.key.String(), "error", firstLine(err))
+		return
+	}
+	e.complaints.say(e.key.String(), "this replica cannot take part in the election of the leader, who writes statuses",
+		"lease", e.key.String(), "error", firstLine(err),
+		"fix", "give Sluice's ServiceAccount a role with create, get and update for leases.coordination.k8s.io in its own namespace")
 }
 
 // get reads the lease; nil if there is none.
@@ -131,14 +149,19 @@ func (e *Election) holder() string {
 	return *e.seen.Spec.HolderIdentity
 }
 
+func (e *Election) mine() bool { return e.holder() == e.options.Identity }
+
 // free reports whether the lease is ours, nobody's, or has not been renewed for as
-// long as its holder promised.
-func (e *Election) free(lease *coordinationv1.Lease) bool {
+// long as its holder promised. A holder whose Lease is gone may still lead.
+func (e *Election) free() bool {
+	if e.mine() || e.holder() == "" {
+		return true
+	}
 	promised := leaseDuration
-	if seconds := lease.Spec.LeaseDurationSeconds; seconds != nil {
+	if seconds := e.seen.Spec.LeaseDurationSeconds; seconds != nil {
 		promised = time.Duration(*seconds) * time.Second
 	}
-	return e.holder() == e.options.Identity || e.holder() == "" || time.Since(e.at) > promised
+	return time.Since(e.at) > promised
 }
 
 // signed makes the lease ours from now on.
@@ -158,17 +181,22 @@ func (e *Election) signed(lease *coordinationv1.Lease) *coordinationv1.Lease {
 	return lease
 }
 
-// release gives the lease back, so that the next one need not wait for its end.
+// release gives the lease back, so that the next one need not wait for its end. It
+// looks first: the end may have come before the answer to a request.
 func (e *Election) release() {
-	if e.holder() != e.options.Identity {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), renewEvery)
 	defer cancel()
-	lease := e.seen.DeepCopy()
-	lease.Spec.HolderIdentity = new(string)
-	if _, err := e.options.Client.Update(ctx, lease); err != nil {
-		e.options.Log.Warn("the lease was not given back; another replica leads when it ends", "lease", e.key.String(), "error", err)
+	lease, err := e.get(ctx)
+	if err == nil && (lease == nil || !e.mine()) {
+		return
+	}
+	if err == nil {
+		lease = lease.DeepCopy()
+		lease.Spec.HolderIdentity = nil
+		_, err = e.options.Client.Update(ctx, lease)
+	}
+	if err != nil && e.mine() {
+		e.options.Log.Warn("the lease was not given back; another replica leads when it ends", "lease", e.key.String(), "error", firstLine(err))
 	}
 }
 

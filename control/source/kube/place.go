@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/api/v1alpha1"
 	"github.com/sluicegateway/sluice/control/provision"
@@ -23,9 +22,11 @@ import (
 type PlaceOptions struct {
 	Client *Client
 	Source *Source
-	Log    *slog.Logger
+	// Controller is the name in the GatewayClasses that Sluice serves.
+	Controller gatewayv1.GatewayController
+	Log        *slog.Logger
 	// Refused is called with why the cluster did not take what a Gateway needs, and
-	// with "" when it has after all.
+	// with "" when it has after all. The calls for one Gateway follow each other.
 	Refused func(gateway snapshot.Key, why string)
 }
 
@@ -38,26 +39,36 @@ type Placer struct {
 
 	mu      sync.Mutex
 	wants   map[snapshot.Key]provision.Wanted
-	applied map[snapshot.Key]snapshot.Object // as they were wanted
+	places  map[snapshot.Key]snapshot.Key // the Gateway that wants an object
 	refused map[snapshot.Key]string
 }
 
 // NewPlacer makes a Placer that has nothing to do.
 func NewPlacer(options PlaceOptions) *Placer {
 	p := &Placer{
-		options: options,
-		wants:   map[snapshot.Key]provision.Wanted{}, applied: map[snapshot.Key]snapshot.Object{}, refused: map[snapshot.Key]string{},
+		options: options, wants: map[snapshot.Key]provision.Wanted{},
+		places: map[snapshot.Key]snapshot.Key{}, refused: map[snapshot.Key]string{},
 	}
-	p.writer = newWriter(p.place)
+	p.writer = newWriter(p.write)
 	return p
 }
 
 // Set says what a Gateway needs. What is wanted must not be changed later.
 func (p *Placer) Set(gateway snapshot.Key, wanted provision.Wanted) {
+	exists := p.options.Source.Latest(gateway) != nil
 	p.mu.Lock()
+	for _, key := range keysOf(p.wants[gateway]) {
+		delete(p.places, key)
+	}
+	for _, key := range keysOf(wanted) {
+		p.places[key] = gateway
+	}
 	p.wants[gateway] = wanted
+	if !exists && wanted.Service == nil {
+		delete(p.wants, gateway)
+	}
 	p.mu.Unlock()
-	p.writer.add(gateway)
+	p.writer.wish(gateway)
 }
 
 // Seen says that an object has changed at the API server.
@@ -66,28 +77,27 @@ func (p *Placer) Seen(key snapshot.Key) {
 		return
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for gateway, wanted := range p.wants {
-		if gateway.Namespace == key.Namespace && slices.Contains(keysOf(wanted), key) {
-			p.writer.add(gateway)
-		}
+	gateway, wanted := p.places[key]
+	p.mu.Unlock()
+	if wanted {
+		p.writer.add(gateway)
+	} else if key.Kind == snapshot.KindService {
+		p.writer.add(key) // perhaps one that nobody wants any more
 	}
 }
 
-// Lead begins or ends the time in which this replica writes.
+// Lead begins or ends the time in which this replica writes. At its begin
+// everything is compared.
 func (p *Placer) Lead(leads bool) {
 	p.writer.lead(leads)
 	if !leads {
 		return
 	}
+	for _, service := range p.options.Source.all(snapshot.KindService) {
+		p.Seen(snapshot.KeyOf(service))
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	clear(p.applied)
-	for _, service := range p.options.Source.all(snapshot.KindService) {
-		if gateway, ok := gatewayOf(service); ok {
-			p.writer.add(gateway) // perhaps one that is gone
-		}
-	}
 	for gateway := range p.wants {
 		p.writer.add(gateway)
 	}
@@ -96,58 +106,103 @@ func (p *Placer) Lead(leads bool) {
 // Run works until ctx ends.
 func (p *Placer) Run(ctx context.Context) { p.writer.run(ctx) }
 
-// place brings what exists for one Gateway to what it needs.
-func (p *Placer) place(ctx context.Context, gateway snapshot.Key) time.Duration {
+// write brings what exists for a Gateway to what it needs.
+func (p *Placer) write(ctx context.Context, key snapshot.Key) (wrote bool, again time.Duration) {
+	if key.Kind == snapshot.KindService {
+		if gateway := gatewayOf(p.options.Source.Latest(key)); gateway.Name != "" {
+			p.writer.add(gateway)
+		}
+		return false, 0
+	}
 	p.mu.Lock()
-	wanted := p.wants[gateway]
+	wanted, known := p.wants[key]
 	p.mu.Unlock()
-	err := p.bring(ctx, gateway, wanted)
+	if !known && !p.foreign(key) {
+		p.answer(key, "") // what a Gateway owned goes with it, by Kubernetes itself
+		return false, 0
+	}
+	now := placing{ctx: ctx, client: p.options.Client, source: p.options.Source}
+	err := now.bring(wanted)
 	if err == nil {
-		err = p.clear(ctx, gateway, wanted)
+		err = now.clear(key, wanted)
 	}
-	switch {
-	case ctx.Err() != nil:
-		return 0
-	case err == nil:
-		p.answer(gateway, "")
-		return 0
-	case isRefusal(err):
-		p.options.Log.Warn("the cluster refuses what a Gateway needs", "gateway", gateway.String(), "error", firstLine(err))
-		p.answer(gateway, firstLine(err))
-		return resigned
+	if ctx.Err() != nil {
+		return now.wrote, 0
 	}
-	p.options.Log.Debug("what a Gateway needs was not written and will be tried again", "gateway", gateway.String(), "error", firstLine(err))
-	return backoff
+	return now.wrote, p.report(key, err)
 }
 
-// errForeign says that somebody else has an object's name.
-var errForeign = errors.New("it exists and Sluice did not make it: remove it, or name the Gateway otherwise")
+// foreign reports whether a Gateway is there and of a class of another controller.
+// What cannot be read, or has not been yet, is not taken for foreign: with a
+// Service its address goes.
+func (p *Placer) foreign(key snapshot.Key) bool {
+	gateway, ok := p.options.Source.Latest(key).(*gatewayv1.Gateway)
+	if !ok {
+		return false
+	}
+	class, ok := p.options.Source.Latest(snapshot.Key{Kind: snapshot.KindGatewayClass, Name: string(gateway.Spec.GatewayClassName)}).(*gatewayv1.GatewayClass)
+	return ok && class.Spec.ControllerName != p.options.Controller
+}
 
-func isRefusal(err error) bool {
-	return errors.Is(err, errForeign) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)
+// tolerated is how often a write may fail for passing reasons until the Gateway's
+// status tells of it.
+const tolerated = 5
+
+// report tells the Gateway's status how it went, and says when to try again.
+func (p *Placer) report(gateway snapshot.Key, err error) time.Duration {
+	switch verdict := verdictOn(err); {
+	case verdict == fine:
+		p.answer(gateway, "")
+	case errors.Is(err, errLeaving), verdict == gone: // Seen tells when there is room, if ever
+	case errors.Is(err, errForeign), verdict == forbidden, verdict == refused:
+		p.answer(gateway, firstLine(err))
+		return resigned
+	default:
+		if p.writer.queue.NumRequeues(gateway) >= tolerated {
+			p.answer(gateway, firstLine(err))
+		}
+		return backoff
+	}
+	return 0
 }
 
 // answer passes on what the cluster says of the Gateway's needs, if it is new.
 func (p *Placer) answer(gateway snapshot.Key, why string) {
 	p.mu.Lock()
 	before := p.refused[gateway]
-	if why == "" {
+	if p.refused[gateway] = why; why == "" {
 		delete(p.refused, gateway)
-	} else {
-		p.refused[gateway] = why
 	}
 	p.mu.Unlock()
-	if before != why {
-		p.options.Refused(gateway, why)
+	if before == why {
+		return
 	}
+	if why != "" {
+		p.options.Log.Warn("the cluster does not take what a Gateway needs", "gateway", gateway.String(), "error", why)
+	}
+	p.options.Refused(gateway, why)
 }
 
+// placing is one look at what a Gateway needs.
+type placing struct {
+	ctx    context.Context
+	client *Client
+	source *Source
+	wrote  bool
+}
+
+var (
+	errForeign = errors.New("exists and is not Sluice's for this Gateway; remove or rename it, or give the Gateway another name")
+	// errLeaving says that an object of this name has to go before it can be made anew.
+	errLeaving = errors.New("is about to go")
+)
+
 // bring applies the Service and then its slices, which it owns.
-func (p *Placer) bring(ctx context.Context, gateway snapshot.Key, wanted provision.Wanted) error {
+func (p *placing) bring(wanted provision.Wanted) error {
 	if wanted.Service == nil {
 		return nil
 	}
-	service, err := p.apply(ctx, gateway, wanted.Service)
+	service, err := p.apply(wanted.Service)
 	if err != nil {
 		return err
 	}
@@ -156,109 +211,104 @@ func (p *Placer) bring(ctx context.Context, gateway snapshot.Key, wanted provisi
 		slice.OwnerReferences = []metav1.OwnerReference{{
 			APIVersion: "v1", Kind: string(snapshot.KindService), Name: service.GetName(), UID: service.GetUID(), Controller: new(true),
 		}}
-		if _, err := p.apply(ctx, gateway, slice); err != nil {
+		if _, err := p.apply(slice); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// apply writes the object where it is not as it is wanted, and returns it.
-func (p *Placer) apply(ctx context.Context, gateway snapshot.Key, want snapshot.Object) (snapshot.Object, error) {
+// apply writes an object where it is not as it is wanted, and returns it as it is.
+func (p *placing) apply(want snapshot.Object) (snapshot.Object, error) {
 	key := snapshot.KeyOf(want)
-	have := p.options.Source.Latest(key)
-	if have != nil && !madeBySluice(have) {
-		return nil, fmt.Errorf("%s: %w", key, errForeign)
+	have, applied := p.source.latest(key)
+	if have != nil {
+		if err := p.claim(have, want); err != nil {
+			return nil, err
+		}
 	}
-	content, err := contentOf(want)
+	fields, err := placedContent(want)
 	if err != nil {
 		return nil, err
 	}
-	fields := content.(map[string]any)
-	delete(fields, "status")
-	if metadata, ok := fields["metadata"].(map[string]any); ok {
-		delete(metadata, "creationTimestamp")
-	}
-	p.mu.Lock()
-	before := p.applied[key]
-	p.mu.Unlock()
-	if have != nil && reflect.DeepEqual(before, want) {
+	if have != nil {
 		current, err := contentOf(have)
-		if err != nil || within(fields, current) {
+		if err != nil || says(fields, current, applied) {
 			return have, err
 		}
 	}
-	have, err = p.options.Client.Apply(ctx, key, fields, "")
-	p.writer.wrote(gateway)
+	p.wrote = true
+	// What was not seen is not taken over: it would be somebody else's.
+	have, err = p.client.Apply(p.ctx, key, fields, "", have != nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
-	p.mu.Lock()
-	p.applied[key] = want
-	p.mu.Unlock()
 	return have, nil
 }
 
-// within reports whether all that is wanted is there, whatever else is.
-func within(want, have any) bool {
-	switch want := want.(type) {
-	case map[string]any:
-		have, _ := have.(map[string]any)
-		for name, value := range want {
-			if name != "apiVersion" && name != "kind" && !within(value, have[name]) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		have, _ := have.([]any)
-		if len(have) != len(want) {
-			return false
-		}
-		for i := range want {
-			if !within(want[i], have[i]) {
-				return false
-			}
-		}
-		return true
+// placedContent is what is applied of an object.
+func placedContent(want snapshot.Object) (content, error) {
+	fields, err := contentOf(want)
+	for _, name := range []string{"apiVersion", "kind", "status"} {
+		delete(fields, name)
 	}
-	return reflect.DeepEqual(want, have)
+	return fields, err
+}
+
+// claim reports an error where an object is not Sluice's or cannot be kept. One whose
+// owner was replaced by another of the same name goes with the owner; it is
+// deleted because that may take a while.
+func (p *placing) claim(have, want snapshot.Object) error {
+	key := snapshot.KeyOf(have)
+	owner, wanted := metav1.GetControllerOf(have), metav1.GetControllerOf(want)
+	switch {
+	case !madeBySluice(have) || owner == nil || wanted == nil || owner.Kind != wanted.Kind || owner.Name != wanted.Name:
+		return fmt.Errorf("%s %w", key, errForeign)
+	case have.GetDeletionTimestamp() != nil:
+		return fmt.Errorf("%s %w", key, errLeaving)
+	case owner.UID != wanted.UID:
+		if err := p.delete(have); err != nil {
+			return err
+		}
+		return fmt.Errorf("%s %w", key, errLeaving)
+	}
+	return nil
 }
 
 // clear deletes what was made for the Gateway and is wanted no more.
-func (p *Placer) clear(ctx context.Context, gateway snapshot.Key, wanted provision.Wanted) error {
+func (p *placing) clear(gateway snapshot.Key, wanted provision.Wanted) error {
 	keep := keysOf(wanted)
 	services := map[string]bool{}
-	for _, service := range p.options.Source.all(snapshot.KindService) {
-		if of, ok := gatewayOf(service); !ok || of != gateway {
+	for _, service := range p.source.all(snapshot.KindService) {
+		if gatewayOf(service) != gateway {
 			continue
 		}
 		services[service.GetName()] = true
-		if err := p.delete(ctx, gateway, service, keep); err != nil {
+		if slices.Contains(keep, snapshot.KeyOf(service)) {
+			continue
+		}
+		if err := p.delete(service); err != nil {
 			return err
 		}
 	}
-	for _, slice := range p.options.Source.all(snapshot.KindEndpointSlice) {
-		if slice.GetNamespace() != gateway.Namespace || !madeBySluice(slice) || !services[slice.GetLabels()[discoveryv1.LabelServiceName]] {
+	for _, slice := range p.source.all(snapshot.KindEndpointSlice) {
+		if slice.GetNamespace() != gateway.Namespace || !services[serviceOf(slice)] || slices.Contains(keep, snapshot.KeyOf(slice)) {
 			continue
 		}
-		if err := p.delete(ctx, gateway, slice, keep); err != nil {
+		if err := p.delete(slice); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *Placer) delete(ctx context.Context, gateway snapshot.Key, object snapshot.Object, keep []snapshot.Key) error {
-	key := snapshot.KeyOf(object)
-	if slices.Contains(keep, key) || object.GetDeletionTimestamp() != nil {
+func (p *placing) delete(object snapshot.Object) error {
+	if object.GetDeletionTimestamp() != nil {
 		return nil
 	}
-	p.mu.Lock()
-	delete(p.applied, key)
-	p.mu.Unlock()
-	p.writer.wrote(gateway)
-	if err := p.options.Client.Delete(ctx, key, object.GetUID()); err != nil && !apierrors.IsNotFound(err) {
+	p.wrote = true
+	key := snapshot.KeyOf(object)
+	if err := p.client.Delete(p.ctx, key, object.GetUID()); verdictOn(err) > gone {
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	return nil
@@ -279,11 +329,25 @@ func madeBySluice(object snapshot.Object) bool {
 	return object.GetLabels()[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBySluice
 }
 
-// gatewayOf is the Gateway that Sluice made the Service for.
-func gatewayOf(service snapshot.Object) (snapshot.Key, bool) {
-	owner := metav1.GetControllerOf(service)
-	if !madeBySluice(service) || owner == nil || owner.Kind != string(snapshot.KindGateway) {
-		return snapshot.Key{}, false
+// gatewayOf is the Gateway that Sluice made the Service for; empty if it did not
+// make it, or there is none.
+func gatewayOf(service snapshot.Object) snapshot.Key {
+	if service == nil || !madeBySluice(service) {
+		return snapshot.Key{}
 	}
-	return snapshot.Key{Kind: snapshot.KindGateway, Namespace: service.GetNamespace(), Name: owner.Name}, true
+	owner := metav1.GetControllerOf(service)
+	if owner == nil || owner.Kind != string(snapshot.KindGateway) {
+		return snapshot.Key{}
+	}
+	return snapshot.Key{Kind: snapshot.KindGateway, Namespace: service.GetNamespace(), Name: owner.Name}
+}
+
+// serviceOf is the name of the Service that Sluice made the slice for; empty if it
+// did not make it.
+func serviceOf(slice snapshot.Object) string {
+	owner := metav1.GetControllerOf(slice)
+	if !madeBySluice(slice) || owner == nil || owner.Kind != string(snapshot.KindService) || owner.Name != slice.GetLabels()[discoveryv1.LabelServiceName] {
+		return ""
+	}
+	return owner.Name
 }

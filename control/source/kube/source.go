@@ -117,6 +117,11 @@ func (s *Source) settle(ctx context.Context) bool {
 // nil if there is none.
 func (s *Source) Latest(key snapshot.Key) snapshot.Object { return s.store.get(key) }
 
+// latest is an object like Latest, and the fields of it that Sluice has applied.
+func (s *Source) latest(key snapshot.Key) (snapshot.Object, *metav1.FieldsV1) {
+	return s.store.getApplied(key)
+}
+
 // Reachable reports whether the API server answered the last request of a watch.
 func (s *Source) Reachable() bool { return s.reach.fine() }
 

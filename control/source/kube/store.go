@@ -25,16 +25,26 @@ type store struct {
 
 	mu      sync.Mutex
 	objects map[snapshot.Kind]map[snapshot.Key]snapshot.Object
+	applied map[snapshot.Key]*metav1.FieldsV1 // the fields that Sluice has applied
 }
 
 func newStore(seen func(snapshot.Key, snapshot.Object, bool)) *store {
-	return &store{seen: seen, objects: map[snapshot.Kind]map[snapshot.Key]snapshot.Object{}}
+	return &store{
+		seen: seen, objects: map[snapshot.Kind]map[snapshot.Key]snapshot.Object{}, applied: map[snapshot.Key]*metav1.FieldsV1{},
+	}
 }
 
 func (s *store) get(key snapshot.Key) snapshot.Object {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.objects[key.Kind][key]
+}
+
+// getApplied is an object and the fields of it that Sluice has applied.
+func (s *store) getApplied(key snapshot.Key) (snapshot.Object, *metav1.FieldsV1) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.objects[key.Kind][key], s.applied[key]
 }
 
 func (s *store) all(k snapshot.Kind) []snapshot.Object {
@@ -56,12 +66,17 @@ func (s *store) put(k kind, object snapshot.Object) {
 		return // listed again
 	}
 	all[key] = object
+	delete(s.applied, key)
+	if fields := takeFields(object); fields != nil {
+		s.applied[key] = fields
+	}
 	s.seen(key, object, before == nil || !k.spoken || !sameWish(before, object))
 }
 
 func (s *store) remove(k kind, key snapshot.Key) {
 	if _, ok := s.objects[k.name][key]; ok {
 		delete(s.objects[k.name], key)
+		delete(s.applied, key)
 		s.seen(key, nil, true)
 	}
 }
@@ -198,9 +213,10 @@ func (s *sink) trim(object any) (snapshot.Object, error) {
 	return o, nil
 }
 
-// strip drops the books that the API server and kubectl keep on an object.
+// strip drops the books that the API server and kubectl keep on an object, but for
+// what Sluice has applied.
 func strip(o snapshot.Object) {
-	o.SetManagedFields(nil)
+	o.SetManagedFields(slices.DeleteFunc(o.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool { return !appliedHere(e) }))
 	if annotations := o.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
 		delete(annotations, corev1.LastAppliedConfigAnnotation)
 		if len(annotations) == 0 {

@@ -31,9 +31,9 @@ func TestWritesAreCountedByTheirEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	gateway := snapshot.Key{Kind: snapshot.KindGateway, Namespace: "default", Name: "gw"}
-	_, _ = client.Apply(t.Context(), gateway, map[string]any{}, "status")
-	_, _ = client.Merge(t.Context(), gateway, map[string]any{}, "status")
-	_, _ = client.Merge(t.Context(), gateway, map[string]any{}, "")
+	_, _ = client.Apply(t.Context(), gateway, map[string]any{}, "status", true)
+	_, _ = client.Edit(t.Context(), gateway, nil, "status")
+	_, _ = client.Edit(t.Context(), gateway, nil, "")
 	_ = client.Delete(t.Context(), gateway, "1")
 	server.Close()
 	_ = client.Delete(t.Context(), gateway, "1")
