@@ -137,8 +137,7 @@ func jsonRule(data map[string][]byte, key string) field.ErrorList {
 }
 
 var serviceKind = coreKind{
-	// RFC 1035: a Service's name may not begin with a digit.
-	name:  apivalidation.NameIsDNS1035Label,
+	name:  apivalidation.NameIsDNSLabel,
 	fill:  func(object snapshot.Object) { fillService(object.(*corev1.Service)) },
 	rules: func(object snapshot.Object) field.ErrorList { return serviceRules(object.(*corev1.Service)) },
 }
@@ -150,9 +149,6 @@ func fillService(object *corev1.Service) {
 	}
 	if spec.SessionAffinity == "" {
 		spec.SessionAffinity = corev1.ServiceAffinityNone
-	}
-	if spec.ClusterIP == "" && len(spec.ClusterIPs) > 0 {
-		spec.ClusterIP = spec.ClusterIPs[0]
 	}
 	for i := range spec.Ports {
 		port := &spec.Ports[i]

@@ -28,7 +28,7 @@ func fixFor(err *field.Error, node *yaml.Node) string {
 		}
 	case err.Type != field.ErrorTypeInvalid:
 		return ""
-	case strings.Contains(err.Detail, "RFC 1123") || strings.Contains(err.Detail, "DNS-1035"):
+	case strings.Contains(err.Detail, "RFC 1123"):
 		return fixName(value, err.Field)
 	case isHostnameField(err.Field):
 		return fixHostname(value)
