@@ -129,7 +129,8 @@ func TestAnswers(t *testing.T) {
 		"a header in two lines":     {explain.Request{URL: "shop.example:8080/", Headers: []string{"a: b\r\nc: d"}}, "holds the end of a line"},
 		"an expectation":            {explain.Request{URL: "shop.example:8080/", Headers: []string{"Expect: 200"}}, "answered with 417: "},
 		"a Host that is none":       {explain.Request{URL: "shop.example:8080/", Headers: []string{"Host: a b"}}, "answered with 400: "},
-		"a scheme that is not HTTP": {explain.Request{URL: "https://shop.example/"}, "scheme https is not served"},
+		"a scheme that is not HTTP": {explain.Request{URL: "ftp://shop.example/"}, "scheme ftp is not served"},
+		"HTTPS where there is none": {explain.Request{URL: "https://shop.example/"}, "no listener of protocol HTTPS"},
 		"no header":                 {explain.Request{URL: "shop.example", Headers: []string{"env=canary"}}, "write 'name: value'"},
 		"no host":                   {explain.Request{URL: "http:///cart"}, "URL http:///cart: "},
 	} {
