@@ -24,6 +24,7 @@ import (
 	"github.com/sluicegateway/sluice/proxy"
 	"github.com/sluicegateway/sluice/proxy/engine"
 	"github.com/sluicegateway/sluice/proxy/loop/memnet"
+	"github.com/sluicegateway/sluice/proxy/tlsconn"
 )
 
 // Requests follow each other over one connection, also within one record, and
@@ -524,6 +525,27 @@ func TestFailedHandshakesAreCounted(t *testing.T) {
 		}
 		if lines := strings.Count(log.String(), "a TLS handshake failed"); lines == 0 || lines > 2 {
 			t.Errorf("the log has %d lines of 8 failures at once:\n%s", lines, log.String())
+		}
+	})
+}
+
+// An idle connection that has begun a record holds memory for it, not for long.
+func TestRecordsOfIdleConnectionsEndInTime(t *testing.T) {
+	inBubble(t, func(g *gateway) {
+		g.secured().serve(g.origin(hello), config.Rule{})
+		raw := g.dial()
+		secure := tls.Client(raw.Conn, &tls.Config{ServerName: "web.example", InsecureSkipVerify: true})
+		c := &client{g.TB, secure, bufio.NewReader(secure)}
+		c.send(get("/"))
+		c.want(200, "hello /")
+		start := time.Now()
+		raw.Conn.Write([]byte{23, 3, 3, 0x40, 0}) // and now and then a byte of it
+		for err := error(nil); err == nil; {
+			time.Sleep(time.Second)
+			_, err = raw.Conn.Write([]byte{0})
+		}
+		if took := time.Since(start); took < tlsconn.RecordTime || took > tlsconn.RecordTime+2*time.Second {
+			g.Errorf("cut off after %v", took)
 		}
 	})
 }

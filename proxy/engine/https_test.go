@@ -207,8 +207,9 @@ func TestHandshakesAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(g *gateway) {
 				g.secured().serve(g.origin(hello), config.Rule{})
-				test.client.ServerName = "web.example"
-				if _, err := g.dialTLS(test.client.Clone()); alerted(err) != test.alert {
+				settings := test.client.Clone()
+				settings.ServerName = "web.example"
+				if _, err := g.dialTLS(settings); alerted(err) != test.alert {
 					g.Errorf("got %q, want %q", alerted(err), test.alert)
 				}
 			})
