@@ -32,7 +32,11 @@ type Claim struct {
 // Allot gives each claimed port one that no other Gateway has: the one that the
 // Service remembers, else the lowest free one. It depends on the claims alone, not
 // on their order. A port that there is none left for is absent.
-func Allot(claims []Claim) map[snapshot.Key]map[uint16]uint16 {
+//
+// Strays are Services of Gateways that are gone, or that other ones replace. They
+// keep their ports as long as they exist, for they still lead clients there, whom
+// another Gateway must not answer.
+func Allot(claims []Claim, strays []*corev1.Service) map[snapshot.Key]map[uint16]uint16 {
 	slices.SortFunc(claims, older)
 	taken := map[uint16]bool{}
 	all := make(map[snapshot.Key]map[uint16]uint16, len(claims))
@@ -49,6 +53,11 @@ func Allot(claims []Claim) map[snapshot.Key]map[uint16]uint16 {
 			if slices.Contains(c.Ports, port) {
 				all[c.Gateway][port] = target
 			}
+		}
+	}
+	for _, s := range strays {
+		for _, target := range Remembered(s) {
+			taken[target] = true
 		}
 	}
 	next := uint16(firstTarget)

@@ -106,6 +106,31 @@ func annotations(gateway *gatewayv1.Gateway) map[string]string {
 	return all
 }
 
+// PortsOf are the ports of a Service that Sluice made; none if it is nil.
+func PortsOf(service *corev1.Service) []Port {
+	if service == nil {
+		return nil
+	}
+	targets := Remembered(service)
+	var ports []Port
+	for _, p := range service.Spec.Ports {
+		if target := targets[uint16(p.Port)]; target != 0 {
+			protocol, _, _ := strings.Cut(p.Name, "-")
+			ports = append(ports, Port{Number: uint16(p.Port), Protocol: gatewayv1.ProtocolType(strings.ToUpper(protocol)), Target: target})
+		}
+	}
+	return ports
+}
+
+// ParametersOf are those that the Service looks like.
+func ParametersOf(service *corev1.Service) v1alpha1.ServiceParameters {
+	return v1alpha1.ServiceParameters{
+		Type:                  service.Spec.Type,
+		ExternalTrafficPolicy: service.Spec.ExternalTrafficPolicy,
+		LoadBalancerClass:     service.Spec.LoadBalancerClass,
+	}
+}
+
 // Addresses are where clients reach the Service now, as status.addresses of the
 // Gateway has them. A nil Service has none.
 func Addresses(service *corev1.Service, replicas []Replica) []gatewayv1.GatewayStatusAddress {

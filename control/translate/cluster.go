@@ -13,7 +13,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control/provision"
@@ -98,6 +97,24 @@ func (t *Translator) translateServices() {
 	}
 }
 
+// noteService follows the Services that Sluice made.
+func (t *Translator) noteService(key snapshot.Key, object snapshot.Object) {
+	before := t.services[key]
+	service, _ := object.(*corev1.Service)
+	if len(snapshot.Buckets(object)) == 0 {
+		service = nil
+	}
+	if service == before {
+		return
+	}
+	if service == nil {
+		delete(t.services, key)
+	} else {
+		t.services[key] = service
+	}
+	t.work.reallot = true
+}
+
 // serviceOf is the Service with the name that it should have, or else another that
 // was made for the Gateway, under an earlier class.
 func serviceOf(r *reader, g *gateway) *corev1.Service {
@@ -123,11 +140,8 @@ func (t *Translator) replaceService(key snapshot.Key, service *corev1.Service) {
 	if p == nil {
 		p = &place{open: map[provision.Port]int{}, digests: map[string]uint64{}, parts: map[string]*part{}}
 		t.places[key] = p
-		t.work.reallot = true
 	}
-	if !maps.Equal(provision.Remembered(p.service), provision.Remembered(service)) {
-		t.work.reallot = true
-	}
+	t.work.reallot = true
 	p.service = service
 	t.work.unplaced[key] = struct{}{}
 	t.work.unsettled[key] = struct{}{}
@@ -142,7 +156,9 @@ func (t *Translator) openPorts(owner snapshot.Key) {
 	if g, listeners := t.listenersOf(owner); g != nil && g.bindable() {
 		next.gateway = g.key
 		for i := range listeners {
-			if l := &listeners[i]; t.listenerAccepted(l) {
+			// One that only lacks its certificate keeps its port, and so whatever
+			// the cluster has given to it.
+			if l := &listeners[i]; t.listenerStands(l) {
 				next.ports = append(next.ports, provision.Port{Number: uint16(l.spec.Port), Protocol: l.spec.Protocol})
 			}
 		}
@@ -177,27 +193,32 @@ func (t *Translator) allotPorts() {
 		return
 	}
 	var claims []provision.Claim
+	strays := maps.Clone(t.services)
 	for key, p := range t.places {
+		if p.service != nil {
+			delete(strays, snapshot.KeyOf(p.service))
+		}
 		claims = append(claims, provision.Claim{
 			Gateway: key, Created: t.gateways[key].object.CreationTimestamp, Service: p.service, Ports: numbers(p.open),
 		})
 	}
-	for key, targets := range provision.Allot(claims) {
-		p := t.places[key]
-		if !maps.Equal(p.targets, targets) {
-			p.targets = targets
-			t.work.unplaced[key] = struct{}{}
-		}
-		remembered := provision.Remembered(p.service)
-		bound := maps.Clone(targets)
-		maps.DeleteFunc(bound, func(port, target uint16) bool { return remembered[port] != target })
-		if !maps.Equal(p.bound, bound) {
-			p.bound = bound
-			for owner := range t.ownersOf(key) {
-				t.work.unlisted[owner] = struct{}{}
-				t.work.unsettled[owner] = struct{}{}
-			}
-		}
+	for key, targets := range provision.Allot(claims, slices.Collect(maps.Values(strays))) {
+		t.replaceTargets(key, t.places[key], targets)
+	}
+}
+
+func (t *Translator) replaceTargets(key snapshot.Key, p *place, targets map[uint16]uint16) {
+	remembered := provision.Remembered(p.service)
+	bound := maps.Clone(targets)
+	maps.DeleteFunc(bound, func(port, target uint16) bool { return remembered[port] != target })
+	if maps.Equal(p.targets, targets) && maps.Equal(p.bound, bound) {
+		return
+	}
+	p.targets, p.bound = targets, bound
+	t.work.unplaced[key] = struct{}{}
+	for owner := range t.ownersOf(key) {
+		t.work.unlisted[owner] = struct{}{}
+		t.work.unsettled[owner] = struct{}{}
 	}
 }
 
@@ -309,12 +330,17 @@ func (t *Translator) placeGateways() {
 	slices.SortFunc(t.work.wanted, snapshot.Key.Compare)
 }
 
-// wanted is nothing for a Gateway that is none of ours or not valid. One whose
-// listeners have become invalid keeps its Service, and so its address.
+// wanted is nothing for a Gateway that is none of ours. One that has become
+// invalid, or all of whose listeners have, keeps its Service as it is, and so its
+// address.
 func (t *Translator) wanted(key snapshot.Key) provision.Wanted {
 	g, p := t.gateways[key], t.places[key]
-	if g == nil || p == nil || !g.bindable() {
+	if g == nil || p == nil {
 		return provision.Wanted{}
+	}
+	parameters := g.parameters.Service
+	if !g.bindable() && p.service != nil {
+		parameters = provision.ParametersOf(p.service)
 	}
 	var ports []provision.Port
 	for port := range p.open {
@@ -322,10 +348,8 @@ func (t *Translator) wanted(key snapshot.Key) provision.Wanted {
 			ports = append(ports, port)
 		}
 	}
-	if len(ports) == 0 && p.service != nil {
-		for port, target := range provision.Remembered(p.service) {
-			ports = append(ports, provision.Port{Number: port, Protocol: gatewayv1.TCPProtocolType, Target: target})
-		}
+	if len(ports) == 0 {
+		ports = provision.PortsOf(p.service)
 	}
 	if len(ports) == 0 {
 		return provision.Wanted{}
@@ -334,7 +358,7 @@ func (t *Translator) wanted(key snapshot.Key) provision.Wanted {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Protocol, b.Protocol))
 	})
 	ports = slices.CompactFunc(ports, func(a, b provision.Port) bool { return a.Number == b.Number })
-	service := provision.Service(g.object, ports, g.parameters.Service)
+	service := provision.Service(g.object, ports, parameters)
 	return provision.Wanted{Service: service, Slices: provision.Slices(gatewayName(key), service, t.replicas)}
 }
 

@@ -62,6 +62,13 @@ func (t *Translator) listenerAccepted(l *listener) bool {
 	return len(l.invalid) == 0 && !l.uncertified() && !inConflict
 }
 
+// listenerStands reports whether the listener keeps its place: it is accepted, or
+// lacks nothing but its certificate.
+func (t *Translator) listenerStands(l *listener) bool {
+	_, inConflict := t.conflicts[l.name]
+	return len(l.invalid) == 0 && !inConflict
+}
+
 // gatewayProgrammed sums up the listeners: true once the data plane serves each
 // of those that are accepted.
 func (t *Translator) gatewayProgrammed(g *gateway) metav1.Condition {

@@ -35,6 +35,7 @@ type terms struct {
 	bindable  bool
 	addresses []netip.Addr
 	frontend  *gatewayv1.FrontendTLSConfig
+	local     bool // see attach.Parent.LocalBackends
 	from      gatewayv1.FromNamespaces
 	// selector is nil if From is not Selector, or if it is not valid.
 	selector labels.Selector
@@ -64,6 +65,7 @@ func (g *gateway) terms() *terms {
 		accepted:  len(g.invalid) == 0,
 		bindable:  g.bindable(),
 		addresses: g.addresses,
+		local:     deref(g.parameters.AllowLocalBackends),
 		from:      gatewayv1.NamespacesFromNone,
 	}
 	if g.object.Spec.TLS != nil {

@@ -1,8 +1,10 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/api/v1alpha1"
@@ -63,7 +65,7 @@ func (g *gateway) readParameters(r snapshot.Reader, class *gatewayv1.GatewayClas
 // mergeService takes the type from the first that names one, and with it what
 // belongs to the type; other fields one by one.
 func mergeService(own, class v1alpha1.ServiceParameters) v1alpha1.ServiceParameters {
-	if own.Type != "" && own.Type != class.Type {
+	if own.Type != "" && own.Type != cmp.Or(class.Type, corev1.ServiceTypeLoadBalancer) {
 		return own
 	}
 	if own.ExternalTrafficPolicy != "" {

@@ -10,6 +10,7 @@ package translate
 import (
 	"net/netip"
 
+	corev1 "k8s.io/api/core/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/config"
@@ -57,8 +58,9 @@ type Translator struct {
 	backends  map[snapshot.Key]backendName
 	granted   counter[snapshot.Key] // users by ReferenceGrant
 
-	places   map[snapshot.Key]*place // by Gateway; only in a cluster
-	opened   map[snapshot.Key]opened // by Gateway and ListenerSet
+	places   map[snapshot.Key]*place          // by Gateway; only in a cluster
+	opened   map[snapshot.Key]opened          // by Gateway and ListenerSet
+	services map[snapshot.Key]*corev1.Service // that Sluice made
 	replicas []provision.Replica
 	reserve  bool // what this replica serves must be said again
 
@@ -103,6 +105,7 @@ func New(options Options) *Translator {
 		granted:   counter[snapshot.Key]{},
 		places:    map[snapshot.Key]*place{},
 		opened:    map[snapshot.Key]opened{},
+		services:  map[snapshot.Key]*corev1.Service{},
 		served:    newServed(),
 		view:      newView(),
 	}

@@ -60,6 +60,9 @@ func (t *Translator) begin(s *snapshot.Snapshot, changed []snapshot.Key) {
 
 func (t *Translator) changed(key snapshot.Key, before, after snapshot.Object) {
 	t.graph.touch(key)
+	if t.shared() && key.Kind == snapshot.KindService {
+		t.noteService(key, after)
+	}
 	for _, bucket := range append(snapshot.Buckets(before), snapshot.Buckets(after)...) {
 		t.graph.touch(bucket)
 	}
