@@ -485,6 +485,9 @@ func TestHandshakeFloodMakesRoom(t *testing.T) {
 		if got := handshakes(t, metrics); got["evicted"] != 17 || got["ok"] != 1 {
 			t.Errorf("counted %v", got)
 		}
+		if n := g.engine.Connections(); n != 4 {
+			t.Errorf("%d connections are open, want 4", n)
+		}
 	})
 }
 
