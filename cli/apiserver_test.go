@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,10 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sluicegateway/sluice/api/v1alpha1"
 )
 
 // apiServer keeps objects as an API server does, without schemas, owners of
@@ -33,12 +37,12 @@ type apiServer struct {
 
 type object = map[string]any
 
-// coreKinds are those that arrive as protobuf.
-var coreKinds = runtime.NewScheme()
+// known are the kinds that arrive as protobuf or are listed whole.
+var known = runtime.NewScheme()
 
 func init() {
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, coordinationv1.AddToScheme, discoveryv1.AddToScheme} {
-		if err := add(coreKinds); err != nil {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, coordinationv1.AddToScheme, discoveryv1.AddToScheme, gatewayv1.Install, v1alpha1.AddToScheme} {
+		if err := add(known); err != nil {
 			panic(err)
 		}
 	}
@@ -81,14 +85,14 @@ func placeOf(o object) string {
 	if o["apiVersion"] == "v1" {
 		group = "/api/v1"
 	}
-	if namespace := meta(o)["namespace"]; namespace != nil {
+	if namespace := metadata(o)["namespace"]; namespace != nil {
 		group += fmt.Sprint("/namespaces/", namespace)
 	}
 	resource := strings.ToLower(o["kind"].(string)) + "s"
-	return fmt.Sprintf("%s/%s/%s", group, strings.Replace(resource, "classs", "classes", 1), meta(o)["name"])
+	return fmt.Sprintf("%s/%s/%s", group, strings.Replace(resource, "classs", "classes", 1), metadata(o)["name"])
 }
 
-func meta(o object) object {
+func metadata(o object) object {
 	m, _ := o["metadata"].(object)
 	if m == nil {
 		m = object{}
@@ -106,7 +110,7 @@ func (s *apiServer) put(path string, o object) object {
 		kind = "MODIFIED"
 	}
 	o = merged(object{}, o)
-	m := meta(o)
+	m := metadata(o)
 	m["resourceVersion"] = strconv.Itoa(s.version)
 	m["uid"], m["creationTimestamp"] = "uid-"+path, "2026-01-01T00:00:00Z"
 	if m["generation"] == nil {
@@ -184,7 +188,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.list(w, r)
 	case r.Method == http.MethodPost:
 		o := body(r)
-		path += "/" + meta(o)["name"].(string)
+		path += "/" + metadata(o)["name"].(string)
 		if s.objects[path] != nil {
 			refuse(w, http.StatusConflict, "AlreadyExists")
 			return
@@ -203,7 +207,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "NotFound")
 	case r.Method == http.MethodPut:
 		o := body(r)
-		if meta(o)["resourceVersion"] != meta(stored)["resourceVersion"] {
+		if metadata(o)["resourceVersion"] != metadata(stored)["resourceVersion"] {
 			refuse(w, http.StatusConflict, "Conflict")
 			return
 		}
@@ -239,17 +243,28 @@ func within(path, collection string) bool {
 }
 
 func (s *apiServer) list(w http.ResponseWriter, r *http.Request) {
-	list := object{"kind": "List", "apiVersion": "v1", "metadata": object{"resourceVersion": strconv.Itoa(s.version)}}
+	list := listOf(r.URL.Path)
+	metadata(list)["resourceVersion"] = strconv.Itoa(s.version)
 	items := []object{}
 	for _, path := range slices.Sorted(maps.Keys(s.objects)) {
 		if within(path, r.URL.Path) {
-			o := s.objects[path]
-			list["kind"], list["apiVersion"] = fmt.Sprint(o["kind"], "List"), o["apiVersion"]
-			items = append(items, as(r, o))
+			items = append(items, as(r, s.objects[path]))
 		}
 	}
 	list["items"] = items
 	answer(w, http.StatusOK, as(r, list))
+}
+
+// listOf is an empty list of what the collection has.
+func listOf(collection string) object {
+	for kind := range known.AllKnownTypes() {
+		name := strings.ToLower(kind.Kind)
+		resources := []string{name, name + "s", name + "es", strings.TrimSuffix(name, "y") + "ies"}
+		if strings.Contains(collection, path.Join(kind.Group, kind.Version)+"/") && slices.Contains(resources, path.Base(collection)) {
+			return object{"kind": kind.Kind + "List", "apiVersion": kind.GroupVersion().String()}
+		}
+	}
+	return object{"kind": "List", "apiVersion": "v1"} // read as metadata
 }
 
 // as is the object in the form that the request asks for: all, or its metadata.
@@ -276,7 +291,7 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request) {
 	for next := 0; ; {
 		for ; next < len(s.history); next++ {
 			e := s.history[next]
-			version, _ := strconv.Atoi(meta(e.Object)["resourceVersion"].(string))
+			version, _ := strconv.Atoi(metadata(e.Object)["resourceVersion"].(string))
 			if version > since && within(e.path, r.URL.Path) {
 				e.Object = as(r, e.Object)
 				_ = json.NewEncoder(w).Encode(e)
@@ -299,7 +314,7 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request) {
 func body(r *http.Request) object {
 	content, _ := io.ReadAll(r.Body)
 	if strings.Contains(r.Header.Get("Content-Type"), "protobuf") {
-		typed, _, err := protobuf.NewSerializer(coreKinds, coreKinds).Decode(content, nil, nil)
+		typed, _, err := protobuf.NewSerializer(known, known).Decode(content, nil, nil)
 		if err == nil {
 			content, err = json.Marshal(typed)
 		}
