@@ -65,20 +65,19 @@ func replica(pod *corev1.Pod) Replica {
 // Counts reports whether a Gateway is programmed only if the replica serves it.
 func (r *Replica) Counts() bool { return r.Ready && !r.Terminating }
 
-// HostAddresses are those of the nodes with a replica that is ready, each once.
+// HostAddresses are those of the nodes with a replica that is ready, each once and
+// in order.
 func HostAddresses(replicas []Replica) []gatewayv1.GatewayStatusAddress {
-	var all []gatewayv1.GatewayStatusAddress
-	var seen []string
+	var hosts []string
 	for i := range replicas {
-		if !replicas[i].Counts() {
-			continue
+		if replicas[i].Counts() {
+			hosts = append(hosts, replicas[i].Hosts...)
 		}
-		for _, host := range replicas[i].Hosts {
-			if !slices.Contains(seen, host) {
-				seen = append(seen, host)
-				all = append(all, address(gatewayv1.IPAddressType, host))
-			}
-		}
+	}
+	slices.Sort(hosts)
+	var all []gatewayv1.GatewayStatusAddress
+	for _, host := range slices.Compact(hosts) {
+		all = append(all, address(gatewayv1.IPAddressType, host))
 	}
 	return all
 }

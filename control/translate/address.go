@@ -82,6 +82,8 @@ func (t *Translator) addresses(g *gateway) []gatewayv1.GatewayStatusAddress {
 	return all
 }
 
+const noPort = "all ports that replicas keep for Gateways are taken; remove listeners or Gateways"
+
 // unreachable is why clients cannot reach the Gateway at the addresses that it
 // asks for, or at any. It is nil if they can.
 func (t *Translator) unreachable(g *gateway) *metav1.Condition {
@@ -107,8 +109,10 @@ func (t *Translator) unreachable(g *gateway) *metav1.Condition {
 	switch {
 	case p.refused != "":
 		return new(status.False(programmed, gatewayv1.GatewayReasonNoResources, p.refused))
+	case len(p.targets) < len(numbers(p.open)):
+		return new(status.False(programmed, gatewayv1.GatewayReasonNoResources, noPort))
 	case p.service == nil:
-		return new(status.False(programmed, gatewayv1.GatewayReasonAddressNotAssigned, "the Gateway has no Service yet"))
+		return new(status.Unknown(programmed, gatewayv1.GatewayReasonPending, "waiting for the Gateway's Service"))
 	case len(assigned) == 0:
 		return new(status.False(programmed, gatewayv1.GatewayReasonAddressNotAssigned,
 			fmt.Sprintf("Service %s/%s of type %s has no address yet; does the cluster have what gives it one?", p.service.Namespace, p.service.Name, p.service.Spec.Type)))

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control/provision"
@@ -116,10 +117,14 @@ func (t *Translator) noteService(key snapshot.Key, object snapshot.Object) {
 }
 
 // serviceOf is the Service with the name that it should have, or else another that
-// was made for the Gateway, under an earlier class.
+// was made for the Gateway, under an earlier class. That of an earlier Gateway with
+// the same name is about to go with that one.
 func serviceOf(r *reader, g *gateway) *corev1.Service {
 	var found *corev1.Service
 	for service := range snapshot.Each[*corev1.Service](r, snapshot.ServicesFor(g.key.Namespace, g.key.Name)) {
+		if metav1.GetControllerOf(service).UID != g.object.UID {
+			continue
+		}
 		if found == nil || service.Name == provision.ServiceName(g.key.Name, string(g.object.Spec.GatewayClassName)) {
 			found = service
 		}

@@ -35,7 +35,8 @@ func (t *Translator) gatewayStatus(g *gateway) *gatewayv1.GatewayStatus {
 	}
 	s.Conditions = status.Observed(g.object.Generation, t.gatewayAccepted(g), t.gatewayProgrammed(g))
 	if t.shared() || t.servesAny(g) {
-		s.Addresses = t.addresses(g)
+		all := t.addresses(g)
+		s.Addresses = all[:min(len(all), maxAddresses)]
 	}
 	return s
 }
@@ -76,21 +77,26 @@ func (t *Translator) gatewayProgrammed(g *gateway) metav1.Condition {
 	if len(g.invalid) > 0 {
 		return status.False(programmed, gatewayv1.GatewayReasonInvalid, "the Gateway is not accepted")
 	}
+	// Its ListenerSets count where it has nothing else.
+	accepted := len(t.refusedListeners(g.listeners)) < len(g.listeners)
+	unknown := !accepted && t.joins[g.key].programmed == 0
+	if !accepted && t.joins[g.key].accepted == 0 {
+		return status.False(programmed, gatewayv1.GatewayReasonInvalid, "no listener is accepted")
+	}
 	if c := t.unreachable(g); c != nil {
 		return *c
 	}
 	var failures []string
 	var waiting string
-	// Its ListenerSets count where it has nothing else.
-	accepted := len(t.refusedListeners(g.listeners)) < len(g.listeners)
-	unknown := !accepted && t.joins[g.key].programmed == 0
-	accepted = accepted || t.joins[g.key].accepted > 0
 	for i := range g.listeners {
 		l := &g.listeners[i]
 		if !t.listenerAccepted(l) {
 			continue
 		}
 		answer := t.answerOf(g, l)
+		if answer.nobody {
+			return status.False(programmed, gatewayv1.GatewayReasonPending, answer.waiting)
+		}
 		if !answer.known {
 			unknown, waiting = true, cmp.Or(waiting, answer.waiting)
 		}
@@ -99,8 +105,6 @@ func (t *Translator) gatewayProgrammed(g *gateway) metav1.Condition {
 		}
 	}
 	switch {
-	case !accepted:
-		return status.False(programmed, gatewayv1.GatewayReasonInvalid, "no listener is accepted")
 	case len(failures) > 0:
 		return status.False(programmed, gatewayv1.GatewayReasonAddressNotUsable, strings.Join(failures, "; "))
 	case unknown:
@@ -108,6 +112,9 @@ func (t *Translator) gatewayProgrammed(g *gateway) metav1.Condition {
 	}
 	return status.True(programmed, gatewayv1.GatewayReasonProgrammed, "the data plane serves all accepted listeners")
 }
+
+// maxAddresses is the most that status.addresses takes.
+const maxAddresses = 16
 
 const notReported = "the data plane has not reported yet"
 
@@ -187,6 +194,8 @@ func (t *Translator) listenerProgrammed(g *gateway, l *listener) metav1.Conditio
 		return status.False(programmed, gatewayv1.ListenerReasonInvalid, "the listener is not accepted")
 	}
 	switch answer := t.answerOf(g, l); {
+	case answer.nobody:
+		return status.False(programmed, gatewayv1.ListenerReasonPending, answer.waiting)
 	case !answer.known:
 		return status.Unknown(programmed, gatewayv1.ListenerReasonPending, cmp.Or(answer.waiting, notReported))
 	case answer.failure != "":

@@ -108,7 +108,7 @@ func (t *Translator) classStatus(r *reader, class *gatewayv1.GatewayClass, probl
 		accepted = failed(gatewayv1.GatewayClassConditionStatusAccepted, problems)
 	}
 	features := supportedFeatures
-	if t.options.Cluster != nil {
+	if t.shared() {
 		features = supportedInCluster
 	}
 	return &gatewayv1.GatewayClassStatus{

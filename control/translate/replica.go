@@ -85,9 +85,9 @@ func (t *Translator) answerOf(g *gateway, l *listener) answer {
 	p := t.places[g.key]
 	if _, ok := t.bindPort(g, l); !ok {
 		if p.targets[uint16(l.spec.Port)] == 0 {
-			return answer{waiting: "all ports that replicas keep for Gateways are taken"}
+			return answer{waiting: noPort, nobody: true}
 		}
-		return answer{waiting: "the Gateway's Service does not lead to the listener yet"}
+		return answer{waiting: "waiting for the Gateway's Service to lead to the listener"}
 	}
 	in := partOf(l.owner)
 	counted := 0
@@ -98,15 +98,15 @@ func (t *Translator) answerOf(g *gateway, l *listener) answer {
 		}
 		counted++
 		serving, said := r.Serving[gatewayName(g.key)]
-		if failure := serving.Failures[l.name]; failure != "" {
-			return answer{known: true, failure: fmt.Sprintf("replica %s: %s", r.Name, failure)}
-		}
 		if !said || digestIn(serving, in) != p.parts[in].String() {
 			return answer{waiting: fmt.Sprintf("replica %s does not serve it yet", r.Name)}
 		}
+		if failure := serving.Failures[l.name]; failure != "" {
+			return answer{known: true, failure: fmt.Sprintf("replica %s: %s", r.Name, failure)}
+		}
 	}
 	if counted == 0 {
-		return answer{waiting: "no replica is ready"}
+		return answer{waiting: "no replica of Sluice is ready", nobody: true}
 	}
 	return answer{known: true}
 }
@@ -120,14 +120,16 @@ func (t *Translator) publishServing() {
 	t.reserve = false
 	all := make(map[string]provision.Serving, len(t.places))
 	for key, p := range t.places {
-		if serving, ok := t.servingOf(p); ok {
-			all[gatewayName(key)] = serving
+		if len(p.digests) > 0 {
+			all[gatewayName(key)] = t.servingOf(p)
 		}
 	}
 	t.view.serving = all
 }
 
-func (t *Translator) servingOf(p *place) (provision.Serving, bool) {
+// servingOf has no digests as long as the data plane has not reported on all
+// listeners: it may serve some as they were before.
+func (t *Translator) servingOf(p *place) provision.Serving {
 	serving := provision.Serving{Digest: p.parts[""].String()}
 	for in, sums := range p.parts {
 		if in == "" {
@@ -141,7 +143,8 @@ func (t *Translator) servingOf(p *place) (provision.Serving, bool) {
 	for name := range p.digests {
 		own := t.served.of(name)
 		if !own.known {
-			return serving, false
+			serving.Digest, serving.Sets = "", nil
+			continue
 		}
 		if own.failure != "" {
 			if serving.Failures == nil {
@@ -156,7 +159,7 @@ func (t *Translator) servingOf(p *place) (provision.Serving, bool) {
 	}
 	slices.Sort(serving.Ports)
 	serving.Ports = slices.Compact(serving.Ports)
-	return serving, len(p.digests) > 0
+	return serving
 }
 
 // replicasKey names the one unit of the stage of replicas.

@@ -55,6 +55,8 @@ type answer struct {
 	failure, fix string
 	// waiting is what is waited for as long as it is not known; often empty.
 	waiting string
+	// nobody says that nobody serves it, rather than that not all do yet.
+	nobody bool
 }
 
 func (s *served) of(listener string) answer {
