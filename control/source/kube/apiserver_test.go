@@ -480,17 +480,22 @@ type network struct {
 	once      sync.Once
 	closed    chan struct{}
 
-	mu    sync.Mutex
-	down  bool
-	conns []net.Conn
+	mu      sync.Mutex
+	down    bool
+	hanging bool
+	conns   []net.Conn
 }
 
 func (n *network) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	n.mu.Lock()
-	down := n.down
+	down, hanging := n.down, n.hanging
 	client, server := net.Pipe()
 	n.conns = append(n.conns, server)
 	n.mu.Unlock()
+	if hanging {
+		_ = server.Close()
+		return client, nil
+	}
 	if !down {
 		select {
 		case n.accepting <- server:
@@ -511,6 +516,14 @@ func (n *network) cut(down bool) {
 		_ = c.Close()
 	}
 	n.conns = nil
+}
+
+// hangUp ends all connections, the present ones and those to come.
+func (n *network) hangUp(always bool) {
+	n.mu.Lock()
+	n.hanging = always
+	n.mu.Unlock()
+	n.cut(false)
 }
 
 // Accept implements net.Listener.

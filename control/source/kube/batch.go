@@ -70,9 +70,7 @@ func (b *batch) deliver(ctx context.Context, take func([]snapshot.Change)) {
 		case <-ctx.Done():
 			return
 		}
-		if rest := window - time.Since(last); !last.IsZero() && rest > 0 {
-			time.Sleep(rest)
-		}
+		time.Sleep(window - time.Since(last))
 		changes := b.complete(ctx)
 		if ctx.Err() != nil {
 			return

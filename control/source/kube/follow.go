@@ -45,7 +45,6 @@ type follower struct {
 	mu sync.Mutex
 	// listed and watching say what has gone well since the last failure.
 	listed, watching bool
-	last             error // of the server's answer to a list or a watch
 	reason           metav1.StatusReason
 	since            time.Time // when it began to be refused for that reason; zero if it is not
 }
@@ -53,13 +52,17 @@ type follower struct {
 func (s *Source) follower(k kind, watcher *cache.ListWatch, example any) *follower {
 	f := &follower{source: s, kind: k, again: make(chan struct{}, 1)}
 	f.sink = &sink{kind: k, store: s.store, replaced: f.read}
+	var into cache.ReflectorStore = f.sink
+	if k.name == snapshot.KindSecret {
+		into = secretSink{reader: s.secrets, listed: f.read}
+	}
 	// This is the reflector's wait before it watches on where it was.
 	reconnect := wait.Backoff{Duration: firstRetry, Factor: 2, Jitter: 1, Steps: 10, Cap: lastRetry}
-	f.reflector = cache.NewReflectorWithOptions(f.listening(watcher), example, f.sink, cache.ReflectorOptions{Name: string(k.name), Backoff: &reconnect})
+	f.reflector = cache.NewReflectorWithOptions(f.listening(watcher), example, into, cache.ReflectorOptions{Name: string(k.name), Backoff: &reconnect})
 	return f
 }
 
-// listening notes what the server answers: the reflector keeps some of it to itself.
+// listening notes what the server answers.
 func (f *follower) listening(w *cache.ListWatch) *cache.ListWatch {
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
@@ -88,7 +91,7 @@ func (f *follower) answered(ctx context.Context, err error, watching bool) {
 	}
 	f.source.reach.answered(err)
 	f.mu.Lock()
-	f.last, f.watching = err, f.watching || watching
+	f.watching = f.watching || watching
 	f.mu.Unlock()
 	f.cheer()
 }
@@ -155,9 +158,6 @@ func (f *follower) settle() { f.settled.Do(f.source.waiting.Done) }
 // ended takes why the kind is not followed any more; err may be nil.
 func (f *follower) ended(err error) {
 	f.mu.Lock()
-	if err == nil {
-		err = f.last // of a watch that could not begin
-	}
 	f.listed, f.watching = false, false
 	reason := apierrors.ReasonForError(err)
 	switch {

@@ -135,6 +135,9 @@ func (h history) compare(w *world) string {
 	defer w.mu.Unlock()
 	for key, o := range want {
 		got, latest := w.objects[key], w.source.Latest(key)
+		if key.Kind == snapshot.KindSecret {
+			latest = got // Secrets are not kept
+		}
 		switch {
 		case got == nil || latest == nil:
 			return "no " + key.String()

@@ -28,7 +28,6 @@ type secretReader struct {
 	get   func(context.Context, snapshot.Key) (snapshot.Object, error)
 	put   func(snapshot.Key, snapshot.Object) // hands a Secret on; nil is gone
 	nudge func()                              // says that there is something to tell
-	store *store                              // of the metadata
 	log   *slog.Logger
 	wake  chan struct{}
 
@@ -49,9 +48,9 @@ type failure struct {
 	found diagnostic.Diagnostic
 }
 
-func newSecretReader(get func(context.Context, snapshot.Key) (snapshot.Object, error), s *store, log *slog.Logger) *secretReader {
+func newSecretReader(get func(context.Context, snapshot.Key) (snapshot.Object, error), log *slog.Logger) *secretReader {
 	return &secretReader{
-		get: get, store: s, log: log, wake: make(chan struct{}, 1),
+		get: get, log: log, wake: make(chan struct{}, 1),
 		refs: map[snapshot.Key][]snapshot.Key{}, wanted: map[snapshot.Key]int{}, due: map[snapshot.Key]time.Time{},
 		failures: map[snapshot.Key]failure{}, given: map[snapshot.Key]string{},
 	}
@@ -81,12 +80,23 @@ func (r *secretReader) refer(key snapshot.Key, object snapshot.Object) {
 	}
 }
 
-// changed says that the metadata of a Secret changed.
-func (r *secretReader) changed(key snapshot.Key) {
+// changed takes the resourceVersion of a Secret, which is empty if it is gone.
+func (r *secretReader) changed(key snapshot.Key, version string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.wanted[key] > 0 {
+	if r.wanted[key] > 0 && r.given[key] != version {
 		r.lookAt(key)
+	}
+}
+
+// listed takes the resourceVersions of all Secrets.
+func (r *secretReader) listed(versions map[snapshot.Key]string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key := range r.wanted {
+		if r.given[key] != versions[key] {
+			r.lookAt(key)
+		}
 	}
 }
 
@@ -172,20 +182,17 @@ func (r *secretReader) take(now time.Time) (keys []snapshot.Key, next time.Durat
 // look hands a Secret on as it is now.
 func (r *secretReader) look(ctx context.Context, key snapshot.Key) {
 	r.mu.Lock()
-	wanted, blind, given := r.wanted[key] > 0, r.blind, r.given[key]
+	wanted, blind := r.wanted[key] > 0, r.blind
 	r.mu.Unlock()
-	metadata := r.store.get(key)
-	if !wanted || metadata == nil && !blind {
+	if !wanted {
 		r.hand(key, nil)
-		return
-	}
-	if !blind && metadata.GetResourceVersion() == given {
 		return
 	}
 	secret, err := r.get(ctx, key)
 	switch {
 	case err == nil:
 		strip(secret)
+		secret.SetManagedFields(nil)
 		r.hand(key, secret)
 	case apierrors.IsNotFound(err):
 		r.hand(key, nil)

@@ -84,8 +84,8 @@ func TestSecretsFollowWhatRefersToThem(t *testing.T) {
 		}
 		server.remove(snapshot.KeyOf(listens("second")))
 		w.untilContent("a", "")
-		if n := server.asked("get secrets"); n != 4 {
-			t.Errorf("%d Secrets were read, want 4: a twice, late and other", n)
+		if n := server.asked("get secrets"); n != 6 {
+			t.Errorf("%d times a Secret was read, want 6: a twice, late before, when and after it was there, other once", n)
 		}
 	})
 }

@@ -67,7 +67,7 @@ type Source struct {
 func New(options Options) *Source {
 	s := &Source{options: options, findings: map[snapshot.Kind]diagnostic.Diagnostic{}, reach: &reach{log: options.Log}}
 	s.store = newStore(s.seen)
-	s.secrets = newSecretReader(options.Client.Get, s.store, options.Log)
+	s.secrets = newSecretReader(options.Client.Get, options.Log)
 	s.batch = newBatch(s.secrets.refer, s.secrets.held)
 	s.secrets.put, s.secrets.nudge = s.batch.put, s.batch.nudge
 	return s
@@ -128,10 +128,7 @@ func (s *Source) Reachable() bool { return s.reach.fine() }
 // seen takes an object that was set (object) or removed (nil); news says whether
 // the translation has to know.
 func (s *Source) seen(key snapshot.Key, object snapshot.Object, news bool) {
-	switch {
-	case key.Kind == snapshot.KindSecret:
-		s.secrets.changed(key)
-	case news:
+	if news {
 		s.batch.put(key, object)
 	}
 	if s.options.Seen != nil {

@@ -388,7 +388,7 @@ func TestWhatHappenedBetweenListsIsExact(t *testing.T) {
 			return w.object(snapshot.KeyOf(route("goes"))) == nil && w.object(snapshot.KeyOf(route("comes"))) != nil &&
 				w.object(snapshot.KeyOf(changed)).GetGeneration() == 2
 		})
-		if w.object(snapshot.KeyOf(route("stays"))) != stayed {
+		if key := snapshot.KeyOf(route("stays")); w.object(key) != stayed || w.source.Latest(key) != stayed || w.seen[key] != 1 {
 			t.Error("a route that did not change is another object")
 		}
 		changes := slices.Concat(w.updates[before:]...)
@@ -423,6 +423,23 @@ func TestServerThatIsAwayChangesNothing(t *testing.T) {
 		if lost, found := w.logged("does not answer"), w.logged("answers again"); lost != 1 || found != 1 {
 			t.Errorf("%d lines for a loss and %d for a return:\n%s", lost, found, &w.log)
 		}
+	})
+}
+
+func TestConnectionThatIsHungUpIsNoAnswer(t *testing.T) {
+	inBubbles(t, func(t *testing.T, server *apiServer) {
+		server.put(route("o"))
+		w := follow(t, server)
+		w.untilFirst()
+		time.Sleep(time.Minute)
+		server.net.hangUp(true)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if w.source.Reachable() || w.object(snapshot.KeyOf(route("o"))) == nil || w.logged("\n") != 1 {
+			t.Errorf("reachable: %v; log:\n%s", w.source.Reachable(), &w.log)
+		}
+		server.net.hangUp(false)
+		w.until("the server", w.source.Reachable)
 	})
 }
 

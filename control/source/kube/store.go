@@ -95,7 +95,7 @@ func (s *store) replace(k kind, objects []snapshot.Object) {
 	}
 }
 
-func keyOf(k kind, object snapshot.Object) snapshot.Key {
+func keyOf(k kind, object metav1.Object) snapshot.Key {
 	return snapshot.Key{Kind: k.name, Namespace: object.GetNamespace(), Name: object.GetName()}
 }
 
@@ -204,11 +204,9 @@ func (s *sink) trim(object any) (snapshot.Object, error) {
 		o.Spec = corev1.PodSpec{NodeName: o.Spec.NodeName, HostNetwork: o.Spec.HostNetwork}
 		o.Status.ContainerStatuses, o.Status.InitContainerStatuses = nil, nil
 	case *metav1.PartialObjectMetadata:
-		kept := metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion}
-		if s.kind.name == snapshot.KindCustomResourceDefinition {
-			kept.Annotations = o.Annotations
-		}
-		*o = metav1.PartialObjectMetadata{ObjectMeta: kept}
+		*o = metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+			Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion, Annotations: o.Annotations,
+		}}
 	}
 	return o, nil
 }
@@ -231,8 +229,26 @@ func trimSlice(slice *discoveryv1.EndpointSlice) {
 	if slice.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBySluice {
 		return
 	}
-	for i := range slice.Endpoints {
-		e := &slice.Endpoints[i]
-		e.Hostname, e.TargetRef, e.NodeName, e.Zone, e.Hints, e.DeprecatedTopology = nil, nil, nil, nil, nil, nil
+	kept := make([]discoveryv1.Endpoint, len(slice.Endpoints))
+	for i, e := range slice.Endpoints {
+		kept[i].Addresses = e.Addresses
+		kept[i].Conditions = discoveryv1.EndpointConditions{
+			Ready: shared(e.Conditions.Ready), Serving: shared(e.Conditions.Serving), Terminating: shared(e.Conditions.Terminating),
+		}
 	}
+	slice.Endpoints = kept
+}
+
+var yes, no = true, false
+
+// shared is a pointer to an equal value. A value of its own would keep alive what
+// the allocator put beside it, which is mostly what trimSlice drops.
+func shared(b *bool) *bool {
+	switch {
+	case b == nil:
+		return nil
+	case *b:
+		return &yes
+	}
+	return &no
 }

@@ -1,0 +1,69 @@
+package kube
+
+import (
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/sluicegateway/sluice/control/snapshot"
+)
+
+// secretSink takes what a reflector reads of Secrets, and keeps nothing of it: a
+// cluster may have thousands to which no listener refers.
+type secretSink struct {
+	reader *secretReader
+	listed func()
+}
+
+// Add implements cache.ReflectorStore.
+func (s secretSink) Add(object any) error {
+	o, err := meta.Accessor(object)
+	if err == nil {
+		s.reader.changed(keyOf(secrets, o), o.GetResourceVersion())
+	}
+	return err
+}
+
+// Update implements cache.ReflectorStore.
+func (s secretSink) Update(object any) error { return s.Add(object) }
+
+// Delete implements cache.ReflectorStore.
+func (s secretSink) Delete(object any) error {
+	o, err := meta.Accessor(object)
+	if err == nil {
+		s.reader.changed(keyOf(secrets, o), "")
+	}
+	return err
+}
+
+// Replace implements cache.ReflectorStore.
+func (s secretSink) Replace(list []any, _ string) error {
+	versions := make(map[snapshot.Key]string, len(list))
+	for _, object := range list {
+		o, err := meta.Accessor(object)
+		if err != nil {
+			return err
+		}
+		versions[keyOf(secrets, o)] = o.GetResourceVersion()
+	}
+	s.reader.listed(versions)
+	s.listed()
+	return nil
+}
+
+// Resync implements cache.ReflectorStore; there is nothing to do again.
+func (s secretSink) Resync() error { return nil }
+
+// Transformer implements cache.TransformingStore, so that a long list is small
+// while it arrives.
+func (s secretSink) Transformer() cache.TransformFunc {
+	return func(object any) (any, error) {
+		o, err := meta.Accessor(object)
+		if err != nil {
+			return nil, err
+		}
+		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+			Namespace: o.GetNamespace(), Name: o.GetName(), ResourceVersion: o.GetResourceVersion(),
+		}}, nil
+	}
+}
