@@ -74,8 +74,9 @@ type apiServer struct {
 	refusals map[string]int
 	// withoutWatchLists has the server refuse to list by a watch, as older ones do.
 	withoutWatchLists bool
-	requests          map[string]int // by the same names
-	garbled           string         // a resource whose lists make no sense
+	requests          map[string]int    // by the same names
+	accepts           map[string]string // what was asked for, by the same names
+	garbled           string            // a resource whose lists make no sense
 	stalled           map[string]chan struct{}
 }
 
@@ -89,7 +90,7 @@ type happened struct {
 func newAPIServer(t testing.TB) *apiServer {
 	s := &apiServer{
 		scheme: runtime.NewScheme(), objects: map[snapshot.Key]snapshot.Object{},
-		changed: make(chan struct{}), watches: make(chan struct{}), refusals: map[string]int{}, requests: map[string]int{}, stalled: map[string]chan struct{}{},
+		changed: make(chan struct{}), watches: make(chan struct{}), refusals: map[string]int{}, requests: map[string]int{}, accepts: map[string]string{}, stalled: map[string]chan struct{}{},
 		net: network{accepting: make(chan net.Conn), closed: make(chan struct{})},
 	}
 	for _, add := range []func(*runtime.Scheme) error{
@@ -229,6 +230,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	what := verb + " " + resource
 	s.mu.Lock()
 	s.requests[what]++
+	s.accepts[what] = r.Header.Get("Accept")
 	code := s.refusals[what]
 	if code == 0 {
 		code = s.refusals[what+" "+name]

@@ -42,14 +42,14 @@ type Client struct {
 }
 
 // NewClient makes a client of the API server that a kubeconfig file names. Without
-// a file it is the server of the cluster that the program runs in; outside of a
-// cluster, the one of KUBECONFIG or of ~/.kube/config. It sends nothing yet.
+// one, it is what KUBECONFIG or ~/.kube/config names, or else the server of the
+// cluster that the program runs in. It sends nothing yet.
 func NewClient(kubeconfig, userAgent string) (*Client, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("no way to the API server: %w", err)
+		return nil, fmt.Errorf("no way to the API server: %w; name a kubeconfig file, or run in a Pod that has its ServiceAccount's token", err)
 	}
 	config.UserAgent = userAgent
 	return newClient(config)
