@@ -49,11 +49,12 @@ func (c *connection) onHello(err error) {
 		w.Metrics.Handshake(memoryFull.reason)
 		c.close()
 		return
-	case w.handshakes.underWay.Len() >= w.Limits.Handshakes:
-		w.handshakes.evict()
 	}
 	h := &handshake{connection: c}
 	place := w.handshakes.underWay.PushBack(h)
+	if w.handshakes.underWay.Len() > w.Limits.Handshakes {
+		w.handshakes.evict()
+	}
 	w.Loop.Go(func() {
 		end := fateClose
 		defer func() { // also after a panic

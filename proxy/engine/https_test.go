@@ -217,6 +217,15 @@ func TestHandshakesAreRefused(t *testing.T) {
 	}
 }
 
+func TestNamesThatAreNoneAreRefused(t *testing.T) {
+	inBubble(t, func(g *gateway) {
+		g.secured().serve(g.origin(hello), config.Rule{})
+		if _, err := g.dialTLS(&tls.Config{ServerName: strings.Repeat("a.", 150) + "example"}); alerted(err) != "tls: unrecognized name" {
+			g.Errorf("got %q", alerted(err))
+		}
+	})
+}
+
 func TestHandshakeParameters(t *testing.T) {
 	onBoth(t, func(g *gateway) {
 		g.secured().serve(g.origin(hello), config.Rule{})

@@ -95,16 +95,25 @@ func (s *Server) Handshake(raw loop.Conn, deadline time.Time, choose func(name s
 	return c, nil
 }
 
+// maxName is the length of the longest domain name (RFC 1035 section 2.3.4).
+// Connections remember their names, so no longer ones are served.
+const maxName = 253
+
 // beforeHandshake runs when the ClientHello is there and nothing costly was done.
 func beforeHandshake(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	c := (*Conn)(hello.Conn.(*transport))
-	c.name = strings.ToLower(hello.ServerName)
+	if len(hello.ServerName) <= maxName {
+		c.name = strings.ToLower(hello.ServerName)
+	}
 	return nil, c.server.turns.wait(c.writeBy)
 }
 
 // certificateFor returns nil for a name that is not served: crypto/tls then
 // sends unrecognized_name (RFC 6066 section 3).
 func certificateFor(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if len(hello.ServerName) > maxName {
+		return nil, nil
+	}
 	c := (*Conn)(hello.Conn.(*transport))
 	return c.choose(c.name).pick(hello), nil
 }
