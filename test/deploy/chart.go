@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -21,13 +22,16 @@ import (
 // chartFolder is where the chart is.
 var chartFolder = filepath.Join(repository, "deploy/chart/sluice")
 
-// defaultNamespace is where the documentation installs Sluice.
-const defaultNamespace = "sluice-system"
+// The documentation installs Sluice under this name into this namespace.
+const (
+	defaultRelease   = "sluice"
+	defaultNamespace = "sluice-system"
+)
 
 // installation is what a user of the chart decides.
 type installation struct {
-	namespace string
-	values    map[string]any
+	release, namespace string
+	values             map[string]any
 }
 
 // addFile lays the values of a file over those that are there.
@@ -57,14 +61,14 @@ type manifests struct {
 	namespace, definitions, objects string
 }
 
-// render does what "helm template" does for a release called sluice. Objects are
-// in the order in which Helm creates them.
+// render does what "helm template" does. Objects are in the order in which Helm
+// creates them.
 func (i *installation) render() (manifests, error) {
 	chart, err := loader.Load(chartFolder)
 	if err != nil {
 		return manifests{}, err
 	}
-	options := common.ReleaseOptions{Name: "sluice", Namespace: i.namespace, IsInstall: true, Revision: 1}
+	options := common.ReleaseOptions{Name: cmp.Or(i.release, defaultRelease), Namespace: i.namespace, IsInstall: true, Revision: 1}
 	values, err := util.ToRenderValues(chart, i.values, options, common.DefaultCapabilities)
 	if err != nil {
 		return manifests{}, err

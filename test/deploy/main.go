@@ -1,7 +1,7 @@
 // Command deploy renders the installation in a cluster from its Helm chart,
 // which is the one source of it.
 //
-//	go -C test/deploy run . render [--namespace NAME] [--values FILE]… [--set PATH=VALUE]… | kubectl apply --server-side -f -
+//	go -C test/deploy run . render [--release NAME] [--namespace NAME] [--values FILE]… [--set PATH=VALUE]… | kubectl apply --server-side -f -
 //	go -C test/deploy run . generate
 //
 // Render prints all manifests: the namespace, Sluice's own
@@ -47,6 +47,7 @@ func run(args []string, out io.Writer) error {
 func render(args []string, out io.Writer) error {
 	i := installation{namespace: defaultNamespace}
 	flags := flag.NewFlagSet("render", flag.ContinueOnError)
+	flags.StringVar(&i.release, "release", defaultRelease, "the `name` of the installation")
 	flags.StringVar(&i.namespace, "namespace", i.namespace, "the `namespace` to install into")
 	flags.Func("values", "a `file` with values; may be repeated, and the last one wins", i.addFile)
 	flags.Func("set", "a value as `PATH=VALUE`; may be repeated", i.addValue)
