@@ -102,7 +102,6 @@ func hasAll(set, wanted []string) bool {
 type cgroups struct {
 	Version string
 	Folders []string
-	homes   []string // where this process came from
 }
 
 // newCgroups names the cgroups; it makes none. Those of v1 lie in the caller's
@@ -117,7 +116,6 @@ func newCgroups(name string) (cgroups, error) {
 			parent = h.mount
 		}
 		c.Folders = append(c.Folders, filepath.Join(parent, name))
-		c.homes = append(c.homes, h.own)
 	}
 	return c, err
 }
@@ -164,14 +162,23 @@ func delegate(folder string) error {
 }
 
 // during has this process in the cgroups while do runs, so that what do starts
-// is born there.
+// is born there. It finds its way back even if do changes what it sees mounted.
 func (c cgroups) during(leaf string, do func() error) error {
+	_, homes, err := hierarchies()
+	if err != nil {
+		return err
+	}
 	pid := []byte(strconv.Itoa(os.Getpid()))
-	defer func() {
-		for _, home := range c.homes {
-			_ = os.WriteFile(filepath.Join(home, "cgroup.procs"), pid, 0)
+	for _, home := range homes {
+		file, err := os.OpenFile(filepath.Join(home.own, "cgroup.procs"), os.O_WRONLY, 0)
+		if err != nil {
+			return err
 		}
-	}()
+		defer func() {
+			_, _ = file.Write(pid)
+			file.Close()
+		}()
+	}
 	for _, folder := range c.Folders {
 		if err := os.WriteFile(filepath.Join(folder, leaf, "cgroup.procs"), pid, 0); err != nil {
 			return fmt.Errorf("joining the cluster's cgroups: %w", err)

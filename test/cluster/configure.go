@@ -81,7 +81,9 @@ func (s *supervisor) configure() error {
 	return writeJSON(p.path("kube-proxy.yaml"), object{
 		"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
 		"clientConnection": object{"kubeconfig": p.path("kube-proxy.kubeconfig")},
-		"hostnameOverride": p.nodeName(), "clusterCIDR": podNetwork, "mode": "nftables",
+		"hostnameOverride": p.nodeName(), "mode": "nftables",
+		// What comes from this node's Pods; a Pod of another node is a client like any.
+		"detectLocalMode": "BridgeInterface", "detectLocal": object{"bridgeInterface": podBridge},
 		// The default of a second has connections to a fresh Service refused.
 		"nftables":  object{"minSyncPeriod": "50ms"},
 		"conntrack": object{"maxPerCore": 0, "min": 0},
@@ -92,7 +94,7 @@ func (s *supervisor) configure() error {
 func (s *supervisor) podNetwork() object {
 	return object{"cniVersion": "1.0.0", "name": "cluster", "plugins": []object{
 		{
-			"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true, "ipMasq": false,
+			"type": "bridge", "bridge": podBridge, "isGateway": true, "hairpinMode": true, "ipMasq": false,
 			"ipam": object{
 				"type": "host-local", "dataDir": s.plan.path("addresses"),
 				"ranges": [][]object{{{"subnet": podsOf(s.plan.Node)}}}, "routes": []object{{"dst": "0.0.0.0/0"}},

@@ -70,7 +70,7 @@ func up(r request) (err error) {
 	}
 	fmt.Fprintf(os.Stderr, "cluster: up in %.1f s, and %.1f s before for programs and images\n", time.Since(built).Seconds(), built.Sub(started).Seconds())
 	if r.verb == "run" {
-		return execute(r.name, r.args, stop.Done())
+		return runCommand(stop, r)
 	}
 	fmt.Fprintf(os.Stderr, howTo, r.name)
 	select {
@@ -172,19 +172,24 @@ func lastWords(line string, open bool) string {
 	return strings.ReplaceAll(line, reportNewline, "\n")
 }
 
+// runCommand has exec run the command, as a process of its own: who has joined
+// the cluster's mounts cannot remove its traces from the machine's. When stop is
+// done, the command is told to end, and has 10 s for it.
+func runCommand(stop context.Context, r request) error {
+	command := exec.CommandContext(stop, "/proc/self/exe", append([]string{"exec", "--name", r.name, "--"}, r.args...)...)
+	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = 10 * time.Second
+	return command.Run()
+}
+
 // execute runs a command in the cluster's namespaces and cgroups, in the folder
-// of the caller. When stop closes, the command is told to end.
-func execute(name string, args []string, stop <-chan struct{}) error {
+// of the caller.
+func execute(name string, args []string) error {
 	s, err := running(name)
 	if err != nil {
 		return err
 	}
-	return enter(s, args, stop)
-}
-
-// enter is execute for a cluster whose state is known. The command has 10 s to
-// end by itself.
-func enter(s state, args []string, stop <-chan struct{}) error {
 	folder, err := os.Getwd()
 	if err != nil {
 		return err
@@ -197,47 +202,37 @@ func enter(s state, args []string, stop <-chan struct{}) error {
 	// Ctrl-C reaches the command as it does this program, and the command decides.
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
-
-	var command *exec.Cmd
+	command := exec.Command("/proc/self/exe", append([]string{"inside-exec"}, args...)...)
+	command.Dir, command.Stdin, command.Stdout, command.Stderr = folder, os.Stdin, os.Stdout, os.Stderr
+	command.Env = append(os.Environ(), "PATH="+filepath.Join(work, "bin")+":"+os.Getenv("PATH"),
+		"KUBECONFIG="+kubeconfig, "GOPROXY=off",
+		"SLUICE_TEST_USABLE_ADDRESS="+usableAddress, "SLUICE_TEST_UNUSABLE_ADDRESS="+unusableAddress)
 	err = s.Cgroups.during(leafOf(s.Cgroups.Version), func() error {
-		// This thread alone joins: a mount namespace only when it shares its root
-		// and folder with no other.
-		if err := unix.Unshare(unix.CLONE_FS); err != nil {
-			return err
-		}
-		if err := unix.Setns(first, unix.CLONE_NEWNS|unix.CLONE_NEWNET|unix.CLONE_NEWPID|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS|unix.CLONE_NEWCGROUP); err != nil {
+		if err := join(first); err != nil {
 			return fmt.Errorf("joining the cluster's namespaces: %w", err)
 		}
-		command = exec.Command("/proc/self/exe", append([]string{"inside-exec"}, args...)...)
-		command.Dir, command.Stdin, command.Stdout, command.Stderr = folder, os.Stdin, os.Stdout, os.Stderr
-		command.Env = append(os.Environ(), "PATH="+filepath.Join(work, "bin")+":"+os.Getenv("PATH"),
-			"KUBECONFIG="+kubeconfig, "GOPROXY=off",
-			"SLUICE_TEST_USABLE_ADDRESS="+usableAddress, "SLUICE_TEST_UNUSABLE_ADDRESS="+unusableAddress)
 		return command.Start()
 	})
 	if err != nil {
 		return err
 	}
-	ended := make(chan struct{})
-	defer close(ended)
 	go func() {
-		for {
-			select {
-			case <-ended:
-				return
-			case received := <-signals:
-				if received != syscall.SIGINT {
-					_ = command.Process.Signal(received)
-				}
-			case <-stop:
-				stop = nil
-				_ = command.Process.Signal(syscall.SIGTERM)
-				time.AfterFunc(10*time.Second, func() { _ = command.Process.Kill() })
+		for received := range signals {
+			if received != syscall.SIGINT {
+				_ = command.Process.Signal(received)
 			}
 		}
 	}()
 	return command.Wait()
+}
+
+// join takes this thread, and it alone, into the namespaces of a process. A
+// thread may change its mounts only when it shares its root with no other.
+func join(pidfd int) error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return err
+	}
+	return unix.Setns(pidfd, unix.CLONE_NEWNS|unix.CLONE_NEWNET|unix.CLONE_NEWPID|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS|unix.CLONE_NEWCGROUP)
 }
 
 // become turns this process, which is in the cluster already, into the command.
@@ -272,5 +267,5 @@ func load(name string, tars []string) error {
 		}
 		args = append(args, path)
 	}
-	return enter(s, args, nil)
+	return execute(name, args)
 }

@@ -104,7 +104,7 @@ func main() {
 	case "up", "run":
 		err = up(r)
 	case "exec":
-		err = execute(r.name, r.args, nil)
+		err = execute(r.name, r.args)
 	case "load":
 		err = load(r.name, r.args)
 	}

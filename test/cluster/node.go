@@ -70,7 +70,7 @@ func (s *supervisor) start(ctx context.Context) error {
 	}
 	go balance(client)
 	for n := 2; n <= s.plan.Nodes; n++ {
-		if err := s.join(n); err != nil {
+		if err := s.extend(n); err != nil {
 			return err
 		}
 	}
@@ -135,8 +135,8 @@ func ip(ctx context.Context, commands ...string) error {
 	return nil
 }
 
-// join starts another node, with a cable to the first one's bridge.
-func (s *supervisor) join(n int) error {
+// extend starts another node, with a cable to the first one's bridge.
+func (s *supervisor) extend(n int) error {
 	groups, err := newCgroups(nodeName(n))
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ type plan struct {
 const (
 	nodeNetwork    = "172.31.0."
 	podNetwork     = "10.244.0.0/16"
+	podBridge      = "cni0"
 	serviceNetwork = "10.96.0.0/16"
 	firstService   = "10.96.0.1"
 	apiServer      = "https://" + nodeNetwork + "1:6443"
