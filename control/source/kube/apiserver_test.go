@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/rest"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -57,7 +58,8 @@ var paths = map[snapshot.Kind]string{
 }
 
 // apiServer answers as an API server does: lists, watches from a version on, lists
-// by a watch, gets; JSON and protobuf, whole objects and metadata.
+// by a watch, gets; JSON and protobuf, whole objects and metadata. How it is written
+// to is in apiwrites_test.go.
 type apiServer struct {
 	scheme *runtime.Scheme
 	codecs serializer.CodecFactory
@@ -70,7 +72,8 @@ type apiServer struct {
 	oldest  int           // watches from before are gone
 	changed chan struct{} // closed with each change
 	watches chan struct{} // closed to end all watches
-	// refusals are status codes by "list gateways", "watch gateways", "get secrets".
+	// refusals are status codes by "list gateways", "watch gateways", "get secrets",
+	// "patch gateways/status".
 	refusals map[string]int
 	// withoutWatchLists has the server refuse to list by a watch, as older ones do.
 	withoutWatchLists bool
@@ -78,6 +81,7 @@ type apiServer struct {
 	accepts           map[string]string // what was asked for, by the same names
 	garbled           string            // a resource whose lists make no sense
 	stalled           map[string]chan struct{}
+	writing           sync.Mutex // one write after the other
 }
 
 type happened struct {
@@ -205,7 +209,7 @@ func (s *apiServer) asked(what string) int {
 }
 
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	namespace, name, path := "", "", strings.Split(r.URL.Path, "/")
+	namespace, name, part, path := "", "", "", strings.Split(r.URL.Path, "/")
 	if at := slices.Index(path, "namespaces"); at >= 0 && len(path) > at+2 {
 		namespace = path[at+1]
 		path = slices.Delete(path, at, at+2)
@@ -215,19 +219,21 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		parts := strings.Split(p, "/")
 		if len(path) >= len(parts) && slices.Equal(path[:len(parts)], parts) {
 			kind = k
-			name = strings.Join(path[len(parts):], "")
+			name, part, _ = strings.Cut(strings.Join(path[len(parts):], "/"), "/")
 		}
 	}
 	query := r.URL.Query()
 	verb := "list"
 	switch {
+	case r.Method != http.MethodGet:
+		verb = strings.ToLower(r.Method)
 	case name != "":
 		verb = "get"
 	case query.Get("watch") == "true":
 		verb = "watch"
 	}
 	resource := paths[kind][strings.LastIndex(paths[kind], "/")+1:]
-	what := verb + " " + resource
+	what := strings.TrimSuffix(verb+" "+resource+"/"+part, "/")
 	s.mu.Lock()
 	s.requests[what]++
 	s.accepts[what] = r.Header.Get("Accept")
@@ -256,6 +262,8 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case garbled:
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"kind":"GatewayList","apiVersion":"gateway.networking.k8s.io/v1","items":7}`))
+	case r.Method != http.MethodGet:
+		a.write(verb, snapshot.Key{Kind: kind, Namespace: namespace, Name: name}, part)
 	case verb == "get":
 		a.get(snapshot.Key{Kind: kind, Namespace: namespace, Name: name})
 	case verb == "watch":
@@ -282,8 +290,9 @@ func (a answer) fail(code int) {
 		return
 	}
 	reason := map[int]*apierrors.StatusError{
-		http.StatusForbidden: apierrors.NewForbidden(schema.GroupResource{Resource: string(a.kind)}, "", nil),
-		http.StatusNotFound:  apierrors.NewNotFound(schema.GroupResource{Resource: string(a.kind)}, ""),
+		http.StatusForbidden:           apierrors.NewForbidden(schema.GroupResource{Resource: string(a.kind)}, "", nil),
+		http.StatusUnprocessableEntity: apierrors.NewInvalid(schema.GroupKind{Kind: string(a.kind)}, "", field.ErrorList{field.Required(nil, "")}),
+		http.StatusNotFound:            apierrors.NewNotFound(schema.GroupResource{Resource: string(a.kind)}, ""),
 	}[code]
 	if reason == nil {
 		reason = apierrors.NewGenericServerResponse(code, "", schema.GroupResource{}, "", "", 0, false)

@@ -1,0 +1,144 @@
+package kube_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/source/kube"
+)
+
+const controller = "sluice.dev/gateway-controller"
+
+// author is a replica that writes statuses and what Gateways need.
+type author struct {
+	client   *kube.Client
+	source   *kube.Source
+	statuses *kube.StatusWriter
+	placer   *kube.Placer
+	stop     func()
+
+	mu      sync.Mutex
+	log     bytes.Buffer
+	refused []string
+}
+
+// newAuthor starts one that has read all that the server has. It leads if asked to.
+func newAuthor(t *testing.T, server *apiServer, leads bool) *author {
+	t.Helper()
+	a := &author{client: server.client(t)}
+	log := slog.New(slog.NewTextHandler(a, nil))
+	a.source = kube.New(kube.Options{Client: a.client, Namespace: ownNamespace, Log: log, Seen: func(key snapshot.Key) {
+		a.statuses.Seen(key)
+		a.placer.Seen(key)
+	}})
+	a.statuses = kube.NewStatusWriter(kube.StatusOptions{Client: a.client, Source: a.source, Controller: controller, Log: log})
+	a.placer = kube.NewPlacer(kube.PlaceOptions{Client: a.client, Source: a.source, Controller: controller, Log: log, Refused: a.refuse})
+	ctx, cancel := context.WithCancel(t.Context())
+	read := make(chan struct{})
+	var parts sync.WaitGroup
+	parts.Go(func() {
+		var first sync.Once
+		_ = a.source.Run(ctx, func(kube.Update) { first.Do(func() { close(read) }) })
+	})
+	parts.Go(func() { a.statuses.Run(ctx) })
+	parts.Go(func() { a.placer.Run(ctx) })
+	a.stop = sync.OnceFunc(func() {
+		cancel()
+		parts.Wait()
+	})
+	t.Cleanup(a.stop)
+	<-read
+	if leads {
+		a.lead(true)
+	}
+	return a
+}
+
+func (a *author) lead(leads bool) {
+	a.statuses.Lead(leads)
+	a.placer.Lead(leads)
+}
+
+func (a *author) refuse(gateway snapshot.Key, why string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refused = append(a.refused, gateway.Namespace+"/"+gateway.Name+": "+why)
+}
+
+// refusals are those that were told since the last call.
+func (a *author) refusals() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	told := a.refused
+	a.refused = nil
+	return told
+}
+
+// Write takes what is logged.
+func (a *author) Write(line []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.log.Write(line)
+}
+
+func (a *author) logged(text string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return strings.Count(a.log.String(), text)
+}
+
+// pass lets fake time pass, and all that it brings about.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// writes is how many writing requests there were.
+func (s *apiServer) written() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for what, count := range s.requests {
+		if verb, _, _ := strings.Cut(what, " "); verb != "get" && verb != "list" && verb != "watch" {
+			n += count
+		}
+	}
+	return n
+}
+
+func (s *apiServer) object(key snapshot.Key) snapshot.Object {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.objects[key]
+}
+
+// apply applies an object as another manager.
+func (s *apiServer) apply(t *testing.T, manager string, key snapshot.Key, part, patch string) {
+	t.Helper()
+	s.send(t, "PATCH", key, "application/apply-patch+yaml", part+"?force=true&fieldManager="+manager, patch)
+}
+
+func gateway(name string) *gatewayv1.Gateway {
+	return &gatewayv1.Gateway{ObjectMeta: named("shop", name), Spec: gatewayv1.GatewaySpec{GatewayClassName: "sluice"}}
+}
+
+func class(name, of string) *gatewayv1.GatewayClass {
+	return &gatewayv1.GatewayClass{ObjectMeta: named("", name), Spec: gatewayv1.GatewayClassSpec{ControllerName: gatewayv1.GatewayController(of)}}
+}
+
+func key(kind snapshot.Kind, name string) snapshot.Key {
+	return snapshot.Key{Kind: kind, Namespace: "shop", Name: name}
+}
+
+func is(conditionType string, status metav1.ConditionStatus) metav1.Condition {
+	return metav1.Condition{Type: conditionType, Status: status, Reason: conditionType, ObservedGeneration: 1}
+}
