@@ -45,8 +45,7 @@ type follower struct {
 	mu sync.Mutex
 	// listed and watching say what has gone well since the last failure.
 	listed, watching bool
-	reason           metav1.StatusReason
-	since            time.Time // when it began to be refused for that reason; zero if it is not
+	since            time.Time // when the server began to refuse it; zero if it does not
 }
 
 func (s *Source) follower(k kind, watcher *cache.ListWatch, example any) *follower {
@@ -159,12 +158,10 @@ func (f *follower) settle() { f.settled.Do(f.source.waiting.Done) }
 func (f *follower) ended(err error) {
 	f.mu.Lock()
 	f.listed, f.watching = false, false
-	reason := apierrors.ReasonForError(err)
-	switch {
-	case err == nil || away(err):
+	if err == nil || away(err) {
 		f.since = time.Time{}
-	case f.since.IsZero() || reason != f.reason:
-		f.reason, f.since = reason, time.Now()
+	} else if f.since.IsZero() {
+		f.since = time.Now()
 	}
 	refused, sure := !f.since.IsZero(), time.Since(f.since) >= believed
 	f.mu.Unlock()

@@ -111,6 +111,12 @@ func TestOneServerOfSeveralThatDoesNotKnowAKindIsNotBelieved(t *testing.T) {
 			server.compact()
 			server.refuse(code, "list httproutes", "watch httproutes")
 			time.Sleep(time.Second)
+			// It goes away for a while, and still refuses when it comes back.
+			server.net.cut(true)
+			time.Sleep(time.Minute)
+			asked := server.asked("list httproutes")
+			server.net.cut(false)
+			w.until("an attempt", func() bool { return server.asked("list httproutes") > asked })
 			server.refuse(0, "list httproutes", "watch httproutes")
 			time.Sleep(time.Minute)
 			synctest.Wait()
@@ -138,9 +144,14 @@ func TestKindThatIsForbiddenHoldsUpNobody(t *testing.T) {
 				t.Errorf("%v: found %+v", key, found)
 			}
 		}
+		before := server.asked("list services")
 		time.Sleep(time.Hour)
 		if n := w.logged("does not let Sluice read"); n != 2 {
 			t.Errorf("%d lines for two kinds:\n%s", n, &w.log)
+		}
+		// 10 s between attempts at most, and 5 s at least.
+		if n := server.asked("list services") - before; n < 360 || n > 740 {
+			t.Errorf("it was tried %d times in an hour", n)
 		}
 
 		server.refuse(0, "list services", "watch services")

@@ -80,11 +80,11 @@ func (r *secretReader) refer(key snapshot.Key, object snapshot.Object) {
 	}
 }
 
-// changed takes the resourceVersion of a Secret, which is empty if it is gone.
-func (r *secretReader) changed(key snapshot.Key, version string) {
+// changed says that a Secret has changed, or is gone.
+func (r *secretReader) changed(key snapshot.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.wanted[key] > 0 && r.given[key] != version {
+	if r.wanted[key] > 0 {
 		r.lookAt(key)
 	}
 }

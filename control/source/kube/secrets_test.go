@@ -82,6 +82,8 @@ func TestSecretsFollowWhatRefersToThem(t *testing.T) {
 		if w.content("a") != "2" {
 			t.Error("a Secret that is still referred to is forgotten")
 		}
+		server.compact() // All are listed again.
+		time.Sleep(time.Minute)
 		server.remove(snapshot.KeyOf(listens("second")))
 		w.untilContent("a", "")
 		if n := server.asked("get secrets"); n != 6 {

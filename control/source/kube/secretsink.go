@@ -19,7 +19,7 @@ type secretSink struct {
 func (s secretSink) Add(object any) error {
 	o, err := meta.Accessor(object)
 	if err == nil {
-		s.reader.changed(keyOf(secrets, o), o.GetResourceVersion())
+		s.reader.changed(keyOf(secrets, o))
 	}
 	return err
 }
@@ -28,13 +28,7 @@ func (s secretSink) Add(object any) error {
 func (s secretSink) Update(object any) error { return s.Add(object) }
 
 // Delete implements cache.ReflectorStore.
-func (s secretSink) Delete(object any) error {
-	o, err := meta.Accessor(object)
-	if err == nil {
-		s.reader.changed(keyOf(secrets, o), "")
-	}
-	return err
-}
+func (s secretSink) Delete(object any) error { return s.Add(object) }
 
 // Replace implements cache.ReflectorStore.
 func (s secretSink) Replace(list []any, _ string) error {
