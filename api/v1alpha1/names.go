@@ -7,6 +7,10 @@ const (
 	LabelManagedBy  = "app.kubernetes.io/managed-by"
 	ManagedBySluice = "sluice"
 
+	// AnnotationController is on the same objects. It names the controller that made
+	// them, as GatewayClasses do, because a cluster may have several installations.
+	AnnotationController = "sluice.dev/controller"
+
 	// LabelReplica has the value "true" on the Pods that serve, and on the Leases
 	// in which they say what they serve.
 	LabelReplica = "sluice.dev/replica"

@@ -16,9 +16,6 @@ import (
 	gatewayclient "sigs.k8s.io/gateway-api/pkg/client/clientset/versioned"
 )
 
-// system is where Sluice is installed.
-const system = "sluice-system"
-
 // cluster is the one of KUBECONFIG.
 type cluster struct {
 	*testing.T
@@ -28,10 +25,29 @@ type cluster struct {
 	dynamic dynamic.Interface
 	// namespace is the test's own.
 	namespace string
+	// installation is the one that the test uses.
+	installation installation
 }
 
-// newCluster skips the test where there is no cluster.
+// newCluster is for a test that runs beside others.
 func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := connect(t)
+	t.Parallel()
+	c.makeNamespace()
+	return c
+}
+
+// newClusterAlone is for a test that runs before all that run beside each other.
+func newClusterAlone(t *testing.T) *cluster {
+	t.Helper()
+	c := connect(t)
+	c.makeNamespace()
+	return c
+}
+
+// connect skips the test where there is no cluster.
+func connect(t *testing.T) *cluster {
 	t.Helper()
 	if os.Getenv("KUBECONFIG") == "" {
 		t.Skip("KUBECONFIG names no cluster; ./run brings one up")
@@ -40,9 +56,7 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := as(t, config)
-	c.makeNamespace()
-	return c
+	return as(t, config)
 }
 
 // as is the cluster as the user of the configuration sees it.
@@ -53,7 +67,7 @@ func as(t *testing.T, config *rest.Config) *cluster {
 		T: t, config: config,
 		core:    must(kubernetes.NewForConfig(config))(t),
 		gateway: must(gatewayclient.NewForConfig(config))(t),
-		dynamic: must(dynamic.NewForConfig(config))(t),
+		dynamic: must(dynamic.NewForConfig(config))(t), installation: shared,
 	}
 }
 

@@ -17,18 +17,31 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// makeGateway creates a Gateway of class sluice and waits until it is programmed.
-// It returns the address that clients use.
+// makeGateway creates a Gateway of the installation's class and waits until it is
+// programmed. It returns the address that clients use.
 func (c *cluster) makeGateway(name string, listeners ...gatewayv1.Listener) string {
 	c.Helper()
-	if len(listeners) == 0 {
-		listeners = []gatewayv1.Listener{{Name: "http", Port: 80, Protocol: gatewayv1.HTTPProtocolType}}
+	c.create(name, gatewayv1.GatewaySpec{Listeners: listeners})
+	return c.programmed(name)
+}
+
+// create creates a Gateway, of the installation's class where none is named.
+func (c *cluster) create(name string, spec gatewayv1.GatewaySpec) {
+	c.Helper()
+	if spec.GatewayClassName == "" {
+		spec.GatewayClassName = gatewayv1.ObjectName(c.installation.class)
+	}
+	if len(spec.Listeners) == 0 {
+		spec.Listeners = []gatewayv1.Listener{{Name: "http", Port: 80, Protocol: gatewayv1.HTTPProtocolType}}
 	}
 	must(c.gateway.GatewayV1().Gateways(c.namespace).Create(c.Context(), &gatewayv1.Gateway{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       gatewayv1.GatewaySpec{GatewayClassName: "sluice", Listeners: listeners},
+		ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec,
 	}, metav1.CreateOptions{}))(c)
-	var address string
+}
+
+// programmed waits until the Gateway is, and returns its first address.
+func (c *cluster) programmed(name string) (address string) {
+	c.Helper()
 	c.eventually("Gateway "+name+" is programmed", time.Minute, func() error {
 		g, err := c.gateway.GatewayV1().Gateways(c.namespace).Get(c.Context(), name, metav1.GetOptions{})
 		if err != nil {
@@ -71,7 +84,7 @@ func (c *cluster) makeEcho(name string, replicas int32) {
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{Containers: []corev1.Container{{
-					Name: "echo", Image: "sluice:dev", ImagePullPolicy: corev1.PullIfNotPresent,
+					Name: "echo", Image: image(), ImagePullPolicy: corev1.PullIfNotPresent,
 					Args: []string{"echo", "--listen", name + "=0.0.0.0:8000"},
 				}}},
 			},

@@ -1,12 +1,9 @@
 package kubernetes
 
 import (
-	"fmt"
-	"strings"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -15,6 +12,7 @@ import (
 // are served, the log says which rule is missing, and once it is there the status is too.
 func TestStatusForbidden(t *testing.T) {
 	c := newCluster(t)
+	c.install("forbidden", "")
 	c.makeEcho("echo", 1)
 	address := c.makeGateway("gateway")
 	give := c.takeRule("gateway.networking.k8s.io", "httproutes/status")
@@ -37,13 +35,13 @@ func (c *cluster) takeRule(group, resource string) (give func()) {
 	roles := c.core.RbacV1().ClusterRoles()
 	var before []rbacv1.ClusterRole
 	for _, role := range must(roles.List(c.Context(), metav1.ListOptions{}))(c).Items {
-		if changed, ok := without(role, group, resource); ok && strings.HasPrefix(role.Name, "sluice") {
+		if changed, ok := without(role, group, resource); ok && role.Name == c.installation.release {
 			before = append(before, role)
 			must(roles.Update(c.Context(), &changed, metav1.UpdateOptions{}))(c)
 		}
 	}
 	if len(before) == 0 {
-		c.Fatalf("no ClusterRole of Sluice has %s %s", group, resource)
+		c.Fatalf("Sluice's ClusterRole has not %s %s", group, resource)
 	}
 	return func() {
 		for _, role := range before {
@@ -68,23 +66,4 @@ func without(role rbacv1.ClusterRole, group, resource string) (rbacv1.ClusterRol
 		changed.Rules[i].Resources = rest
 	}
 	return changed, had
-}
-
-// logSays waits until a Pod of Sluice has logged the words.
-func (c *cluster) logSays(words string) {
-	c.Helper()
-	since := metav1.NewTime(time.Now().Add(-time.Minute))
-	c.eventually("the log says "+words, time.Minute, func() error {
-		pods, err := c.core.CoreV1().Pods(system).List(c.Context(), metav1.ListOptions{LabelSelector: "sluice.dev/replica=true"})
-		if err != nil {
-			return err
-		}
-		for _, pod := range pods.Items {
-			log, err := c.core.CoreV1().Pods(system).GetLogs(pod.Name, &corev1.PodLogOptions{SinceTime: &since}).DoRaw(c.Context())
-			if err == nil && strings.Contains(string(log), words) {
-				return nil
-			}
-		}
-		return fmt.Errorf("none of %d Pods says it", len(pods.Items))
-	})
 }

@@ -4,14 +4,12 @@ import (
 	"fmt"
 	"testing"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // A rollout of Sluice itself costs no request, with kube-proxy in between.
 func TestRolloutUnderLoad(t *testing.T) {
 	c := newCluster(t)
+	c.install("rollout", "")
 	c.makeEcho("echo", 2)
 	address := c.makeGateway("gateway")
 	c.makeRoute("route", "gateway", "roll.example", "echo")
@@ -27,6 +25,6 @@ func TestRolloutUnderLoad(t *testing.T) {
 func (c *cluster) restart() {
 	c.Helper()
 	patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{"restarted":%q}}}}}`, time.Now().Format(time.RFC3339Nano))
-	must(c.core.AppsV1().Deployments(system).Patch(c.Context(), "sluice", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}))(c)
-	c.eventually("Sluice is rolled out", 2*time.Minute, func() error { return c.rolledOut(system, "sluice") })
+	c.patchDeployment(patch)
+	c.eventually("Sluice is rolled out", 2*time.Minute, func() error { return c.rolledOut(c.installation.namespace, c.installation.release) })
 }

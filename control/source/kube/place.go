@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -109,7 +110,7 @@ func (p *Placer) Run(ctx context.Context) { p.writer.run(ctx) }
 // write brings what exists for a Gateway to what it needs.
 func (p *Placer) write(ctx context.Context, key snapshot.Key) (wrote bool, again time.Duration) {
 	if key.Kind == snapshot.KindService {
-		if gateway := gatewayOf(p.options.Source.Latest(key)); gateway.Name != "" {
+		if gateway := gatewayOf(p.options.Source.Latest(key), p.options.Controller); gateway.Name != "" {
 			p.writer.add(gateway)
 		}
 		return false, 0
@@ -121,7 +122,7 @@ func (p *Placer) write(ctx context.Context, key snapshot.Key) (wrote bool, again
 		p.answer(key, "") // what a Gateway owned goes with it, by Kubernetes itself
 		return false, 0
 	}
-	now := placing{ctx: ctx, client: p.options.Client, source: p.options.Source}
+	now := placing{ctx: ctx, client: p.options.Client, source: p.options.Source, controller: p.options.Controller}
 	err := now.bring(wanted)
 	if err == nil {
 		err = now.clear(key, wanted)
@@ -188,7 +189,9 @@ type placing struct {
 	ctx    context.Context
 	client *Client
 	source *Source
-	wrote  bool
+	// controller is what is placed for, and what is cleared.
+	controller gatewayv1.GatewayController
+	wrote      bool
 }
 
 var (
@@ -227,7 +230,7 @@ func (p *placing) apply(want snapshot.Object) (snapshot.Object, error) {
 			return nil, err
 		}
 	}
-	fields, err := placedContent(want)
+	fields, err := p.content(want)
 	if err != nil {
 		return nil, err
 	}
@@ -246,9 +249,16 @@ func (p *placing) apply(want snapshot.Object) (snapshot.Object, error) {
 	return have, nil
 }
 
-// placedContent is what is applied of an object.
-func placedContent(want snapshot.Object) (content, error) {
-	fields, err := contentOf(want)
+// content is what is applied of an object.
+func (p *placing) content(want snapshot.Object) (content, error) {
+	marked := want.DeepCopyObject().(snapshot.Object)
+	annotations := maps.Clone(want.GetAnnotations())
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[v1alpha1.AnnotationController] = string(p.controller)
+	marked.SetAnnotations(annotations)
+	fields, err := contentOf(marked)
 	for _, name := range []string{"apiVersion", "kind", "status"} {
 		delete(fields, name)
 	}
@@ -280,7 +290,7 @@ func (p *placing) clear(gateway snapshot.Key, wanted provision.Wanted) error {
 	keep := keysOf(wanted)
 	services := map[string]bool{}
 	for _, service := range p.source.all(snapshot.KindService) {
-		if gatewayOf(service) != gateway {
+		if gatewayOf(service, p.controller) != gateway {
 			continue
 		}
 		services[service.GetName()] = true
@@ -292,7 +302,7 @@ func (p *placing) clear(gateway snapshot.Key, wanted provision.Wanted) error {
 		}
 	}
 	for _, slice := range p.source.all(snapshot.KindEndpointSlice) {
-		if slice.GetNamespace() != gateway.Namespace || !services[serviceOf(slice)] || slices.Contains(keep, snapshot.KeyOf(slice)) {
+		if slice.GetNamespace() != gateway.Namespace || !services[serviceOf(slice, p.controller)] || slices.Contains(keep, snapshot.KeyOf(slice)) {
 			continue
 		}
 		if err := p.delete(slice); err != nil {
@@ -329,10 +339,10 @@ func madeBySluice(object snapshot.Object) bool {
 	return object.GetLabels()[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBySluice
 }
 
-// gatewayOf is the Gateway that Sluice made the Service for; empty if it did not
-// make it, or there is none.
-func gatewayOf(service snapshot.Object) snapshot.Key {
-	if service == nil || !madeBySluice(service) {
+// gatewayOf is the Gateway that this controller made the Service for; empty if it
+// did not make it, or there is none.
+func gatewayOf(service snapshot.Object, controller gatewayv1.GatewayController) snapshot.Key {
+	if service == nil || !madeBy(controller, service) {
 		return snapshot.Key{}
 	}
 	owner := metav1.GetControllerOf(service)
@@ -342,12 +352,18 @@ func gatewayOf(service snapshot.Object) snapshot.Key {
 	return snapshot.Key{Kind: snapshot.KindGateway, Namespace: service.GetNamespace(), Name: owner.Name}
 }
 
-// serviceOf is the name of the Service that Sluice made the slice for; empty if it
-// did not make it.
-func serviceOf(slice snapshot.Object) string {
+// serviceOf is the name of the Service that this controller made the slice for;
+// empty if it did not make it.
+func serviceOf(slice snapshot.Object, controller gatewayv1.GatewayController) string {
 	owner := metav1.GetControllerOf(slice)
-	if !madeBySluice(slice) || owner == nil || owner.Kind != string(snapshot.KindService) || owner.Name != slice.GetLabels()[discoveryv1.LabelServiceName] {
+	if !madeBy(controller, slice) || owner == nil || owner.Kind != string(snapshot.KindService) || owner.Name != slice.GetLabels()[discoveryv1.LabelServiceName] {
 		return ""
 	}
 	return owner.Name
+}
+
+// madeBy tells what one installation of Sluice made from what another made, under
+// another name.
+func madeBy(controller gatewayv1.GatewayController, object snapshot.Object) bool {
+	return madeBySluice(object) && object.GetAnnotations()[v1alpha1.AnnotationController] == string(controller)
 }
