@@ -126,20 +126,9 @@ func fingerprint(module string) (key string, version []string, err error) {
 	return version[1] + "-" + hex.EncodeToString(hash.Sum(nil))[:16], version, nil
 }
 
-// images writes the cluster's images into the folder, and returns them behind
-// those that are asked for.
+// images writes the cluster's images into the folder, and returns them. Those
+// that are asked for come last, and may take the name of one of ours.
 func images(ctx context.Context, root, module, echo string, r request, folder string) ([]string, error) {
-	var tars []string
-	for _, tar := range r.images {
-		path, err := filepath.Abs(tar)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := os.Stat(path); err != nil {
-			return nil, err
-		}
-		tars = append(tars, path)
-	}
 	echoes, err := echoNames(ctx, module)
 	if err != nil {
 		return nil, err
@@ -159,6 +148,7 @@ func images(ctx context.Context, root, module, echo string, r request, folder st
 		}
 		wanted = append(wanted, image.Image{Names: []string{"sluice:dev"}, Program: "/sluice", User: "65532:65532", Builds: []image.Build{{File: sluice}}})
 	}
+	var tars []string
 	for _, each := range wanted {
 		each.Builds[0].Architecture = runtime.GOARCH
 		tar := filepath.Join(folder, filepath.Base(each.Program)+".tar")
@@ -166,6 +156,16 @@ func images(ctx context.Context, root, module, echo string, r request, folder st
 			return nil, err
 		}
 		tars = append(tars, tar)
+	}
+	for _, tar := range r.images {
+		path, err := filepath.Abs(tar)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(path); err != nil {
+			return nil, err
+		}
+		tars = append(tars, path)
 	}
 	return tars, nil
 }

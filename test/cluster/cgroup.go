@@ -214,7 +214,7 @@ func removeTree(folder string) error {
 	}
 	processes, _ := os.ReadFile(filepath.Join(folder, "cgroup.procs"))
 	for _, process := range strings.Fields(string(processes)) {
-		if pid, _ := strconv.Atoi(process); pid > 0 {
+		if pid, _ := strconv.Atoi(process); pid > 0 && pid != os.Getpid() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}

@@ -27,4 +27,21 @@ kubectl exec deployment/echo -- /echo-basic 2>&1 | grep 'address already in use'
 kubectl get --raw "/api/v1/nodes/node-$2/proxy/metrics/resource" | grep container_memory_working_set_bytes
 kubectl get gatewayclasses,httproutes,listenersets,backends.sluice.dev,validatingadmissionpolicies
 kubectl --context developer auth whoami | grep sluice-test:developer
-! kubectl --context developer get pods
+if kubectl --context developer get pods; then
+	echo 'a developer without a role reads Pods' >&2
+	exit 1
+fi
+
+# The API server can be taken away, and comes back.
+touch /run/cluster/held/kube-apiserver
+kill -9 "$(cat /run/cluster/pids/kube-apiserver)"
+if kubectl get --raw /readyz; then
+	echo 'the API server answers although it is held' >&2
+	exit 1
+fi
+rm /run/cluster/held/kube-apiserver
+for _ in $(seq 150); do
+	kubectl get --raw /readyz && exit 0
+	sleep 0.2
+done
+exit 1
