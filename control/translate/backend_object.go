@@ -45,12 +45,12 @@ func objectEndpoints(object *v1alpha1.Backend, restricted bool) ([]config.Endpoi
 		case e.Unix != nil:
 			endpoint.Unix = e.Unix.Path
 		}
-		if restricted && isLocal(endpoint) {
+		if kind := localKind(endpoint); restricted && kind != "" {
 			problems = append(problems, problem{
 				reason:  v1alpha1.BackendReasonLocalEndpoint,
 				field:   fmt.Sprintf("spec.endpoints[%d]", i),
-				message: "only the proxy itself reaches loopback and link-local addresses and Unix sockets, so nobody may have requests sent there",
-				fix:     "name an address that other Pods reach too, or have who owns the GatewayClass set allowLocalBackends in its GatewayParameters",
+				message: kind + ", which only the proxy itself reaches, without allowLocalBackends in the GatewayParameters of the GatewayClass",
+				fix:     "name an address that other Pods reach too, or have who owns the GatewayClass set allowLocalBackends",
 			})
 			continue
 		}
@@ -59,11 +59,23 @@ func objectEndpoints(object *v1alpha1.Backend, restricted bool) ([]config.Endpoi
 	return next, problems
 }
 
-// isLocal reports whether only the data plane reaches the endpoint. Which of its
-// own addresses a name or an address leads to, the data plane finds out.
-func isLocal(e config.Endpoint) bool {
-	ip := e.Address.Addr().Unmap()
-	return e.Unix != "" || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast()
+// localKind says what the endpoint is that only the data plane reaches; it is empty
+// for others. Whether a name or an address leads to the data plane itself, or to
+// its node, that finds out.
+func localKind(e config.Endpoint) string {
+	switch ip := e.Address.Addr().Unmap(); {
+	case e.Unix != "":
+		return "a Unix socket"
+	case ip.IsLoopback():
+		return "a loopback address"
+	case ip.IsLinkLocalUnicast():
+		return "a link-local address"
+	case ip.IsUnspecified():
+		return "an unspecified address"
+	case ip.IsMulticast():
+		return "a multicast address"
+	}
+	return ""
 }
 
 // restricts reports whether the Backend object may not name what only the data

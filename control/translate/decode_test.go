@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -109,6 +110,14 @@ func emptyObject(kind string) snapshot.Object {
 		return &discoveryv1.EndpointSlice{}
 	case snapshot.KindBackend:
 		return &v1alpha1.Backend{}
+	case snapshot.KindGatewayParameters:
+		return &v1alpha1.GatewayParameters{}
+	case snapshot.KindPod:
+		return &corev1.Pod{}
+	case snapshot.KindLease:
+		return &coordinationv1.Lease{}
+	case snapshot.KindCustomResourceDefinition:
+		return &metav1.PartialObjectMetadata{}
 	case snapshot.KindSecret:
 		return &corev1.Secret{}
 	}
@@ -163,7 +172,7 @@ func testPair(t testing.TB, name string) pemPair {
 // applyDefaults sets the defaults of the CRDs that the translation counts on.
 func applyDefaults(object snapshot.Object) {
 	switch snapshot.KindOf(object) {
-	case snapshot.KindGatewayClass, snapshot.KindNamespace:
+	case snapshot.KindGatewayClass, snapshot.KindNamespace, snapshot.KindCustomResourceDefinition:
 	default:
 		if object.GetNamespace() == "" {
 			object.SetNamespace("default")

@@ -29,6 +29,7 @@ var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 //	-- in.yaml --      the objects
 //	-- then.yaml --    objects that change afterwards (optional)
 //	-- delta --        the changes of the configuration, if shown
+//	-- wanted --       what Gateways need in a cluster, if shown
 //	-- config --       the configuration, as far as shown
 //	-- status --       the statuses, as far as shown
 //	-- diagnostics --  the diagnostics, if shown
@@ -75,6 +76,8 @@ type goldenCase struct {
 	failures map[string]error
 	removed  []snapshot.Key
 
+	cluster cluster
+
 	inputs, outputs []txtar.File
 	first, then     []snapshot.Change
 	delta           *config.Delta // of the changes
@@ -82,6 +85,7 @@ type goldenCase struct {
 
 func parseCase(t *testing.T, archive *txtar.Archive) *goldenCase {
 	c := &goldenCase{options: translate.Options{ControllerName: controllerName}, show: map[string]bool{}, failures: map[string]error{}}
+	c.cluster = cluster{silent: map[string]bool{}, refused: map[snapshot.Key]string{}}
 	for _, file := range archive.Files {
 		switch file.Name {
 		case "options":
@@ -119,7 +123,7 @@ func (c *goldenCase) parseOptions(t *testing.T, text string) {
 		case "remove":
 			c.removed = append(c.removed, parseKey(value))
 		default:
-			t.Fatalf("no option %q", name)
+			c.parseClusterOption(t, name, value)
 		}
 	}
 }
@@ -140,13 +144,18 @@ func (c *goldenCase) run(t *testing.T) translate.View {
 	s := snapshot.New().With(c.first)
 	result := translator.Update(s, nil)
 	c.report(translator, result)
+	s = c.settle(t, translator, s)
 	for _, key := range c.removed {
 		c.then = append(c.then, snapshot.Change{Key: key})
 	}
 	if len(c.then) > 0 {
-		result = translator.Update(s.With(c.then), keys(c.then))
+		s = s.With(c.then)
+		result = translator.Update(s, keys(c.then))
 		c.delta = result.Delta
 		c.report(translator, result)
+		if c.cluster.again {
+			c.settle(t, translator, s)
+		}
 	}
 	return translator.View()
 }
@@ -188,6 +197,9 @@ func (c *goldenCase) expectations(view translate.View) []txtar.File {
 	}
 	if c.show["delta"] {
 		files = append(files, txtar.File{Name: "delta", Data: fingerprint.ReplaceAll([]byte(c.delta.String()), nil)})
+	}
+	if c.show["wanted"] {
+		files = append(files, txtar.File{Name: "wanted", Data: []byte(printWanted(view))})
 	}
 	if statuses := c.statuses(view); statuses != "" {
 		files = append(files, txtar.File{Name: "status", Data: []byte(statuses)})

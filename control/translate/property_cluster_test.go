@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/api/v1alpha1"
+	"github.com/sluicegateway/sluice/control/provision"
 	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/translate"
 )
@@ -29,11 +33,15 @@ func TestIncrementalEqualsFromScratchInACluster(t *testing.T) {
 				for step := range 60 {
 					changes := w.place(f.translator.View())
 					for range 1 + w.IntN(3) {
-						changes = append(changes, w.change())
+						changes = append(changes, w.change(), w.remade(w.clusterObject()))
 					}
 					f.step(t, changes)
 					scratch := translate.New(options)
 					scratch.Update(f.snapshot, nil)
+					scratch.Served(randomReport(scratch.View()))
+					if diff := cmp.Diff(scratch.View().Serving(), f.translator.View().Serving(), cmpopts.EquateEmpty()); diff != "" {
+						t.Errorf("serving from scratch (-) and incremental (+) differ:\n%s", diff)
+					}
 					if diff := cmp.Diff(wanted(scratch.View()), wanted(f.translator.View())); diff != "" {
 						t.Errorf("wanted from scratch (-) and incremental (+) differ:\n%s", diff)
 					}
@@ -80,6 +88,54 @@ func (w world) place(view translate.View) []snapshot.Change {
 		}
 	}
 	return changes
+}
+
+// clusterObject is one of those that only count in a cluster.
+func (w world) clusterObject() snapshot.Object {
+	switch w.IntN(5) {
+	case 0:
+		p := &v1alpha1.GatewayParameters{ObjectMeta: w.meta("p")}
+		p.Spec.Service.Type = pick[corev1.ServiceType](w, "", "NodePort", "ClusterIP")
+		p.Spec.AllowLocalBackends = pick(w, nil, nil, new(true))
+		return p
+	case 1:
+		class := &gatewayv1.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: pick(w, "sluice", "other")}}
+		class.Spec.ControllerName = controllerName
+		class.Spec.ParametersRef = &gatewayv1.ParametersReference{
+			Group: v1alpha1.GroupName, Kind: "GatewayParameters", Name: "p", Namespace: pick(w, nil, new(gatewayv1.Namespace("a"))),
+		}
+		return class
+	case 2:
+		g := w.gateway()
+		g.UID = pick[types.UID](w, "", "1")
+		g.Spec.Infrastructure = &gatewayv1.GatewayInfrastructure{ParametersRef: &gatewayv1.LocalParametersReference{
+			Group: v1alpha1.GroupName, Kind: "GatewayParameters", Name: "p",
+		}}
+		return g
+	case 3:
+		crd := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "gatewayclasses." + gatewayv1.GroupName}}
+		crd.Annotations = map[string]string{"gateway.networking.k8s.io/bundle-version": pick(w, "v1.6.3", "v1.2.0")}
+		return crd
+	}
+	return w.placedService()
+}
+
+// placedService is one for a Gateway, which need not be as it is wanted.
+func (w world) placedService() *corev1.Service {
+	gateway := pick(w, "g1", "g2")
+	s := &corev1.Service{ObjectMeta: w.meta(provision.ServiceName(gateway, pick(w, "sluice", "other")))}
+	s.Labels = map[string]string{v1alpha1.LabelManagedBy: pick(w, v1alpha1.ManagedBySluice, v1alpha1.ManagedBySluice, "another")}
+	s.OwnerReferences = []metav1.OwnerReference{{Kind: "Gateway", Name: gateway, UID: pick[types.UID](w, "", "1"), Controller: new(true)}}
+	s.Spec.Type = pick(w, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort)
+	for _, port := range []int32{80, 81} {
+		if w.IntN(3) > 0 {
+			s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Port: port, TargetPort: intstr.FromInt32(pick[int32](w, 10000, 10001, 10002, 80))})
+		}
+	}
+	if w.IntN(2) == 0 {
+		s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: pick(w, "127.0.0.1", "198.51.100.1")}}
+	}
+	return s
 }
 
 func wanted(view translate.View) map[snapshot.Key]any {

@@ -156,8 +156,10 @@ func (w world) meta(name string) metav1.ObjectMeta {
 	}
 }
 
-func (w world) change() snapshot.Change {
-	object := w.object()
+func (w world) change() snapshot.Change { return w.remade(w.object()) }
+
+// remade sets the object, or removes it.
+func (w world) remade(object snapshot.Object) snapshot.Change {
 	change := snapshot.Change{Key: snapshot.KeyOf(object), Object: object}
 	if w.IntN(4) == 0 {
 		change.Object = nil
