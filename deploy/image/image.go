@@ -28,8 +28,11 @@ type Image struct {
 	// Args come after the program in the entrypoint.
 	Args []string
 	// User runs it, as "UID" or "UID:GID".
-	User   string
-	Labels map[string]string
+	User string
+	// LowPorts lets the program raise the capability to listen on ports below 1024,
+	// in containers that have it.
+	LowPorts bool
+	Labels   map[string]string
 	// Builds are the program's files, one for each platform.
 	Builds []Build
 }
@@ -151,7 +154,7 @@ func (l *layout) build(image Image, build Build) (descriptor, error) {
 	if err != nil {
 		return descriptor{}, err
 	}
-	content, err := layer(image.Program, program)
+	content, err := layer(image, program)
 	if err != nil {
 		return descriptor{}, err
 	}
@@ -173,8 +176,14 @@ func (l *layout) build(image Image, build Build) (descriptor, error) {
 	return d, err
 }
 
+// bindLowPorts is vfs_cap_data of revision 2 (capabilities(7)) with
+// CAP_NET_BIND_SERVICE as permitted. It is not made effective by itself: then the
+// program could not be executed in a container without it.
+const bindLowPorts = "\x00\x00\x00\x02" + "\x00\x04\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00"
+
 // layer is a tar of the program and the folders that it lies in.
-func layer(name string, program []byte) ([]byte, error) {
+func layer(image Image, program []byte) ([]byte, error) {
+	name := image.Program
 	var content bytes.Buffer
 	w := tar.NewWriter(&content)
 	var folders []string
@@ -186,7 +195,11 @@ func layer(name string, program []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name[1:], Mode: 0o555, Size: int64(len(program))}); err != nil {
+	file := tar.Header{Typeflag: tar.TypeReg, Name: name[1:], Mode: 0o555, Size: int64(len(program))}
+	if image.LowPorts {
+		file.PAXRecords = map[string]string{"SCHILY.xattr.security.capability": bindLowPorts}
+	}
+	if err := w.WriteHeader(&file); err != nil {
 		return nil, err
 	}
 	if _, err := w.Write(program); err != nil {

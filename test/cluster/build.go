@@ -146,7 +146,7 @@ func images(ctx context.Context, root, module, echo string, r request, folder st
 		if _, err := goCommand(ctx, root, "build", "-trimpath", "-ldflags", "-s -w", "-o", sluice, "./cmd/sluice"); err != nil {
 			return nil, err
 		}
-		wanted = append(wanted, image.Image{Names: []string{"sluice:dev"}, Program: "/sluice", User: "65532:65532", Builds: []image.Build{{File: sluice}}})
+		wanted = append(wanted, image.Image{Names: []string{"sluice:dev"}, Program: "/sluice", User: "65532:65532", LowPorts: true, Builds: []image.Build{{File: sluice}}})
 	}
 	var tars []string
 	for _, each := range wanted {

@@ -22,7 +22,7 @@ func main() {
 	}
 	flag.Parse()
 	sluice := image.Image{
-		Names: []string{*name}, Program: "/sluice", User: "65532:65532",
+		Names: []string{*name}, Program: "/sluice", User: "65532:65532", LowPorts: true,
 		Labels: map[string]string{
 			"org.opencontainers.image.title":       "Sluice",
 			"org.opencontainers.image.description": "The Kubernetes Gateway API with its own data plane in one binary",
