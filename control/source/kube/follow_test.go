@@ -25,11 +25,19 @@ func TestDefinitionThatIsAbsentHoldsUpNobody(t *testing.T) {
 		}
 		server.put(definition(snapshot.KindHTTPRoute))
 		server.refuse(http.StatusNotFound, "list listenersets", "watch listenersets")
-		start := time.Now()
+		lists, watches := server.stall("list customresourcedefinitions"), server.stall("watch customresourcedefinitions")
 		w := follow(t, server)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if w.count() > 0 {
+			t.Error("an absence is believed before the definitions are known")
+		}
+		start := time.Now()
+		close(lists)
+		close(watches)
 		w.untilFirst()
-		if took := time.Since(start); took > time.Second {
-			t.Errorf("the start took %v", took)
+		if took := time.Since(start); took > 100*time.Millisecond {
+			t.Errorf("the start took %v, as if somebody waited", took)
 		}
 		found := w.diagnostic(listenerSets)
 		if found.Severity != diagnostic.Warning || found.Fix == "" ||

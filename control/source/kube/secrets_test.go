@@ -225,5 +225,11 @@ func TestSecretsThatMayNotBeWatchedAreReadOneByOne(t *testing.T) {
 		if n := server.asked("get secrets"); n != gets+1 {
 			t.Errorf("watched Secrets were read %d times more", n-gets-1)
 		}
+
+		server.refuse(http.StatusForbidden, "list secrets", "watch secrets")
+		server.compact()
+		w.until("the refusal", func() bool { return w.diagnostic(all) != diagnostic.Diagnostic{} })
+		server.put(secret("a", "4"))
+		w.untilContent("a", "4")
 	})
 }
