@@ -90,7 +90,7 @@ func endpoint(r *Replica, address string) discoveryv1.Endpoint {
 			Serving:     new(r.Ready || r.Terminating),
 			Terminating: &r.Terminating,
 		},
-		TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: r.Namespace, Name: r.Name},
+		TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: r.Namespace, Name: r.Name, UID: r.UID},
 	}
 	if r.Node != "" {
 		e.NodeName = &r.Node
