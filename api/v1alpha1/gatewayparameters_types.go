@@ -13,6 +13,9 @@ import (
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=gwp,categories=sluice,path=gatewayparameters,singular=gatewayparameters
 // +kubebuilder:printcolumn:name="Service",type=string,JSONPath=`.spec.service.type`
+// +kubebuilder:printcolumn:name="Traffic Policy",type=string,JSONPath=`.spec.service.externalTrafficPolicy`,priority=1
+// +kubebuilder:printcolumn:name="Load Balancer Class",type=string,JSONPath=`.spec.service.loadBalancerClass`,priority=1
+// +kubebuilder:printcolumn:name="Local Backends",type=boolean,JSONPath=`.spec.allowLocalBackends`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type GatewayParameters struct {
 	metav1.TypeMeta `json:",inline"`
@@ -56,11 +59,14 @@ type ServiceParameters struct {
 	// +kubebuilder:validation:Enum=Cluster;Local
 	ExternalTrafficPolicy corev1.ServiceExternalTrafficPolicy `json:"externalTrafficPolicy,omitempty"`
 
-	// LoadBalancerClass names the implementation of the load balancer.
+	// LoadBalancerClass names the implementation of the load balancer, such as
+	// example.net/internal. A Service that is there already cannot take another one
+	// before it has taken another type.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:MaxLength=317
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$`
 	LoadBalancerClass *string `json:"loadBalancerClass,omitempty"`
 }
 
