@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicegateway/sluice/control/snapshot"
@@ -25,6 +26,8 @@ type batch struct {
 	refer func(snapshot.Key, snapshot.Object)
 	held  func() <-chan struct{}
 	wake  chan struct{}
+	// telling says that there is something to tell beside changes.
+	telling atomic.Bool
 
 	mu      sync.Mutex // taken before the lock of the Secrets
 	changes []snapshot.Change
@@ -47,11 +50,16 @@ func (b *batch) put(key snapshot.Key, object snapshot.Object) {
 		b.changes = append(b.changes, change)
 	}
 	b.mu.Unlock()
-	b.nudge()
+	b.rouse()
 }
 
 // nudge has deliver call take, also without changes.
 func (b *batch) nudge() {
+	b.telling.Store(true)
+	b.rouse()
+}
+
+func (b *batch) rouse() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
@@ -74,6 +82,9 @@ func (b *batch) deliver(ctx context.Context, take func([]snapshot.Change)) {
 		changes := b.complete(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if tell := b.telling.Swap(false); len(changes) == 0 && !tell {
+			continue // They came along with the last ones.
 		}
 		take(changes)
 		last = time.Now()

@@ -147,6 +147,20 @@ func TestSecretThatDoesNotComeHoldsTheRestForAMoment(t *testing.T) {
 	})
 }
 
+func TestFirstUpdateWaitsForAllSecrets(t *testing.T) {
+	bubble(t, func(t *testing.T, server *apiServer) {
+		server.put(secret("a", "1"), listens("gw", "a"))
+		release := server.stall("get secrets")
+		w := follow(t, server)
+		time.Sleep(20 * time.Second)
+		close(release)
+		w.untilFirst()
+		if w.content("a") != "1" || len(w.updates[0]) != 2 {
+			t.Errorf("the first update is %v", w.updates[0])
+		}
+	})
+}
+
 func TestSecretThatIsForbiddenConcernsNoOther(t *testing.T) {
 	inBubbles(t, func(t *testing.T, server *apiServer) {
 		server.put(secret("a", "the key itself"), secret("b", "1"), listens("gw", "a", "b"))
