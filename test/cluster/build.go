@@ -32,12 +32,12 @@ func newPlan(ctx context.Context, r request, s state) (plan, error) {
 		return plan{}, err
 	}
 	module := filepath.Join(root, "test/cluster/kubernetes")
-	kubernetes, echo, err := kept(ctx, module)
+	programs, err := kept(ctx, module)
 	if err != nil {
 		return plan{}, err
 	}
-	p := plan{Name: r.name, Nodes: r.nodes, Node: 1, Kubernetes: kubernetes, CNI: plugins(), Cgroup: s.Cgroups.Version}
-	if p.Images, err = images(ctx, root, module, echo, r, s.Temp); err != nil {
+	p := plan{Name: r.name, Nodes: r.nodes, Node: 1, Kubernetes: filepath.Join(programs, "kubernetes"), CNI: plugins(), Cgroup: s.Cgroups.Version}
+	if p.Images, err = images(ctx, root, module, programs, r, s.Temp); err != nil {
 		return plan{}, err
 	}
 	if r.crds {
@@ -61,56 +61,64 @@ func goCommand(ctx context.Context, folder string, args ...string) (string, erro
 	return strings.TrimSpace(string(output)), nil
 }
 
-// kept returns the programs of the module, built once for what they are built
-// from and kept in the user's cache folder.
-func kept(ctx context.Context, module string) (kubernetes, echo string, err error) {
-	key, version, err := fingerprint(module)
+// kept is the folder of the programs kubernetes, echo-basic and coredns, built once
+// for what they are built from and kept in the user's cache folder.
+func kept(ctx context.Context, module string) (string, error) {
+	dns := filepath.Join(filepath.Dir(module), "dns")
+	key, version, err := fingerprint(module, dns)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	folder := filepath.Join(cache, "sluice-test-cluster", key)
-	kubernetes, echo = filepath.Join(folder, "kubernetes"), filepath.Join(folder, "echo-basic")
 	if _, err := os.Stat(folder); err == nil {
-		return kubernetes, echo, nil
+		return folder, nil
 	}
 	fmt.Fprintf(os.Stderr, "cluster: building Kubernetes v%s for the first time, which takes minutes\n", version[1])
 	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
-		return "", "", err
+		return "", err
 	}
 	// What is built takes its place at once, so that a folder is whole or absent.
 	building, err := os.MkdirTemp(filepath.Dir(folder), "building-")
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	defer os.RemoveAll(building)
 	const variable = " -X k8s.io/component-base/version."
 	flags := "-s -w" + variable + "gitVersion=v" + version[1] + variable + "gitMajor=" + version[2] + variable + "gitMinor=" + version[3]
 	if _, err := goCommand(ctx, module, "build", "-ldflags", flags, "-o", building+"/kubernetes", "."); err != nil {
-		return "", "", err
+		return "", err
 	}
 	if _, err := goCommand(ctx, module, "build", "-o", building+"/echo-basic", conformance+"/echo-basic"); err != nil {
-		return "", "", err
+		return "", err
+	}
+	if _, err := goCommand(ctx, dns, "build", "-ldflags", "-s -w", "-o", building+"/coredns", "."); err != nil {
+		return "", err
 	}
 	if err := os.Rename(building, folder); err != nil && !errors.Is(err, os.ErrExist) {
-		return "", "", err
+		return "", err
 	}
-	return kubernetes, echo, nil
+	return folder, nil
 }
 
-// fingerprint is a name for what the module's programs are built from, and
+// fingerprint is a name for what the modules' programs are built from, and
 // kubernetesVersion's parts.
-func fingerprint(module string) (key string, version []string, err error) {
-	sources, err := filepath.Glob(filepath.Join(module, "*.go"))
-	if err != nil {
-		return "", nil, err
+func fingerprint(modules ...string) (key string, version []string, err error) {
+	var files []string
+	for _, module := range modules {
+		sources, err := filepath.Glob(filepath.Join(module, "*.go"))
+		if err != nil {
+			return "", nil, err
+		}
+		files = append(files, filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum"))
+		files = append(files, sources...)
 	}
 	hash := sha256.New()
 	fmt.Fprintln(hash, runtime.Version(), runtime.GOARCH)
-	for _, file := range append(sources, filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum")) {
+	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {
 			return "", nil, err
@@ -121,15 +129,15 @@ func fingerprint(module string) (key string, version []string, err error) {
 		fmt.Fprintf(hash, "%s %d\n%s", filepath.Base(file), len(content), content)
 	}
 	if version == nil {
-		return "", nil, fmt.Errorf("%s/go.mod requires no k8s.io/kubernetes", module)
+		return "", nil, fmt.Errorf("%s/go.mod requires no k8s.io/kubernetes", modules[0])
 	}
 	return version[1] + "-" + hex.EncodeToString(hash.Sum(nil))[:16], version, nil
 }
 
 // images writes the cluster's images into the folder, and returns them. Those
 // that are asked for come last, and may take the name of one of ours.
-func images(ctx context.Context, root, module, echo string, r request, folder string) ([]string, error) {
-	echoes, err := echoNames(ctx, module)
+func images(ctx context.Context, root, module, programs string, r request, folder string) ([]string, error) {
+	names, err := backendNames(ctx, module)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +147,8 @@ func images(ctx context.Context, root, module, echo string, r request, folder st
 	}
 	wanted := []image.Image{
 		{Names: []string{pauseImage}, Program: "/pause", User: "65535:65535", Builds: []image.Build{{File: pause}}},
-		{Names: echoes, Program: "/echo-basic", User: "65532:65532", Builds: []image.Build{{File: echo}}},
+		{Names: names["echo-basic"], Program: "/echo-basic", User: "65532:65532", Builds: []image.Build{{File: programs + "/echo-basic"}}},
+		{Names: names["coredns"], Program: "/coredns", Builds: []image.Build{{File: programs + "/coredns"}}},
 	}
 	if r.sluice {
 		sluice := filepath.Join(folder, "sluice")
@@ -178,28 +187,29 @@ func writeImage(path string, i image.Image) error {
 	return errors.Join(image.Write(file, i), file.Close())
 }
 
-var echoImage = regexp.MustCompile(`image:\s*(\S+/echo-basic:\S+)`)
+var backendImage = regexp.MustCompile(`image:\s*(\S+/(echo-basic|coredns):\S+)`)
 
-// echoNames reads from the conformance suite's manifests under which names they
-// want its echo server.
-func echoNames(ctx context.Context, module string) ([]string, error) {
+// backendNames reads from the conformance suite's manifests under which names they
+// want its backends, by program.
+func backendNames(ctx context.Context, module string) (map[string][]string, error) {
 	suite, err := goCommand(ctx, module, "list", "-m", "-f", "{{.Dir}}", conformance)
 	if err != nil {
 		return nil, err
 	}
-	var found []string
+	found := map[string][]string{}
 	err = filepath.WalkDir(suite, func(path string, _ os.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".yaml" {
 			return err
 		}
 		content, err := os.ReadFile(path)
-		for _, match := range echoImage.FindAllStringSubmatch(string(content), -1) {
-			found = append(found, match[1])
+		for _, match := range backendImage.FindAllStringSubmatch(string(content), -1) {
+			if name, program := match[1], match[2]; !slices.Contains(found[program], name) {
+				found[program] = append(found[program], name)
+			}
 		}
 		return err
 	})
-	slices.Sort(found)
-	return slices.Compact(found), err
+	return found, err
 }
 
 // definitions are the manifests of the Gateway API's experimental channel, with

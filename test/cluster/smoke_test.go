@@ -33,8 +33,8 @@ func built(t *testing.T) string {
 // manifest is testdata/echo.yaml with the name of an image that the cluster has.
 func manifest(t *testing.T) string {
 	t.Helper()
-	names, err := echoNames(t.Context(), "kubernetes")
-	if err != nil || len(names) == 0 {
+	names, err := backendNames(t.Context(), "kubernetes")
+	if err != nil || len(names["echo-basic"]) == 0 {
 		t.Fatalf("names of the echo image: %q, %v", names, err)
 	}
 	content, err := os.ReadFile("testdata/echo.yaml")
@@ -42,7 +42,7 @@ func manifest(t *testing.T) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "echo.yaml")
-	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(content), "ECHO", names[0])), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(content), "ECHO", names["echo-basic"][0])), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
