@@ -256,6 +256,11 @@ func (e *Explanation) chooseSocket(c *config.Delta, m *message.Request, r Reques
 		return socket{}, fmt.Errorf("the configuration has no listener of protocol %s", r.protocol())
 	}
 	wanted := atPort(all, r.port())
+	if len(wanted) == 0 {
+		// In a cluster Gateways may have the same port. The one that a replica
+		// listens on for it tells them apart.
+		wanted = boundAt(all, r.port())
+	}
 	if len(wanted) == 0 && !r.hasPort() && len(all) == 1 {
 		wanted = all
 		e.Notes = append(e.Notes, fmt.Sprintf("nothing listens on port %d; taken is %s, the only socket", r.port(), describeSockets(all)))
@@ -298,6 +303,10 @@ func atPort(all []socket, port uint16) []socket {
 		}
 	}
 	return at
+}
+
+func boundAt(all []socket, port uint16) []socket {
+	return slices.DeleteFunc(slices.Clone(all), func(s socket) bool { return s.bind.Port() != port })
 }
 
 func describeSockets(all []socket) string {

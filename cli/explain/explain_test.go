@@ -139,3 +139,25 @@ func TestAnswers(t *testing.T) {
 		}
 	}
 }
+
+// In a cluster Gateways have the same port, and replicas another for each.
+func TestPortOfAReplica(t *testing.T) {
+	c := &config.Delta{Version: 1, Reset: true}
+	for i, name := range []string{"default/first/http", "default/second/http"} {
+		c.Listeners = append(c.Listeners, &config.Listener{Name: name, Port: 80, BindPort: 10000 + uint16(i), Protocol: config.ProtocolHTTP})
+	}
+	var table *route.Table[struct{}]
+	table, err := table.Apply(c, func(*config.Route, *config.Rule) struct{} { return struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for url, want := range map[string]string{
+		"http://shop.example:10001/": "default/second/http",
+		"http://shop.example:80/":    "default/first/http",
+	} {
+		e, err := explain.Explain(table, c, explain.Request{URL: url})
+		if err != nil || e.Listener != want {
+			t.Errorf("%s: listener %q (%v), want %s", url, e.Listener, err, want)
+		}
+	}
+}

@@ -214,7 +214,7 @@ func (f *follower) absent() *diagnostic.Diagnostic {
 		Severity: severity,
 		Object:   snapshot.Key{Kind: f.kind.name},
 		Message:  message + ", so objects of this kind are not served",
-		Fix:      "install the definitions of the release that docs/install.md names; they are noticed at once",
+		Fix:      "install the definitions of the release that docs/cluster/install.md names; they are noticed at once",
 	}
 }
 
