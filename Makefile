@@ -4,10 +4,10 @@ SHELL := /bin/bash
 SLUICE := build/sluice
 
 .DEFAULT_GOAL := help
-.PHONY: help run build image test lint generate bench conformance
+.PHONY: help run build image test lint generate bench conformance conformance-standalone kubernetes
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-23s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## serve examples/quickstart with demo backends on 127.0.0.1; Ctrl-C ends both
 	@trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT; \
@@ -38,7 +38,7 @@ lint: ## gofmt, go vet and staticcheck
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted: $$files" >&2; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
-	for module in bench test/conformance test/deploy test/kubernetes; do (cd $$module && go vet ./...) || exit; done
+	for module in bench test/cluster/kubernetes test/cluster/dns test/conformance test/deploy test/kubernetes; do (cd $$module && go vet ./...) || exit; done
 
 generate: ## write what is generated from the API types and from the chart
 	go generate ./...
@@ -48,5 +48,12 @@ bench: build ## compare with nginx and net/http, about 15 minutes; writes docs/m
 	@.ci/install nginx wrk
 	cd bench && go run . -sluice ../$(SLUICE) -out ../docs/measurements.md
 
-conformance: ## the Gateway API's conformance suite on both engines, about 3 minutes; needs root
+conformance: ## the Gateway API's conformance suite in a cluster: that of KUBECONFIG, or one of its own; needs root
+	cd test/conformance && go test -c -o ../../build/conformance.test .
+	test/kubernetes/run build/conformance.test -test.v -test.run='^TestKubernetes$$' -test.timeout=40m -report=build/conformance-report.yaml -version="$$(git describe --always 2>/dev/null || echo unreleased)"
+
+conformance-standalone: ## the suite without a cluster, on both engines, about 4 minutes; needs root
 	cd test/conformance && go vet . && go test -count=1 -v .
+
+kubernetes: ## the tests in a cluster
+	test/kubernetes/run build/kubernetes.test -test.v

@@ -3,14 +3,15 @@ package conformance
 import (
 	"cmp"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/util/sets"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/gateway-api/conformance"
 	confv1 "sigs.k8s.io/gateway-api/conformance/apis/v1"
 	"sigs.k8s.io/gateway-api/conformance/tests"
@@ -35,7 +36,6 @@ var later = []features.FeatureName{
 	features.SupportGatewayBackendClientCertificate,
 	features.SupportGatewayFrontendClientCertificateValidation,
 	features.SupportGatewayFrontendClientCertificateValidationInsecureFallback,
-	features.SupportGatewayHTTPSListenerDetectMisdirectedRequests,
 	features.SupportHTTPRouteBackendProtocolH2C,
 }
 
@@ -48,11 +48,13 @@ func served() sets.Set[features.FeatureName] {
 // where Sluice is installed and serves the GatewayClass sluice. Each test that is
 // about the features served passes; no other is run.
 //
-// The suite's own flags are those of the test binary: -usable-address and
-// -unusable-address for GatewayStaticAddresses, -run-test for one test alone.
+// The suite's own flags are those of the test binary, such as -run-test for one
+// test alone. GatewayStaticAddresses needs -usable-address, one that the load
+// balancer gives on demand, and -unusable-address, one that it never does; the
+// cluster of test/cluster says them in the environment.
 func TestKubernetes(t *testing.T) {
-	if os.Getenv("KUBECONFIG") == "" {
-		t.Skip("KUBECONFIG names no cluster")
+	if *inCluster || os.Getenv("KUBECONFIG") == "" {
+		t.Skip("KUBECONFIG names no cluster, or this process runs the suite alone")
 	}
 	file, err := filepath.Abs(*reportFile)
 	if err != nil {
@@ -63,14 +65,21 @@ func TestKubernetes(t *testing.T) {
 }
 
 // fixed are the flags that change what the suite demands. Nobody may set them.
-var fixed = regexp.MustCompile(`^-+(timeout-config-overrides|skip-tests|exempt-features|supported-features|all-features|skip-provisional-tests|allow-crds-mismatch)\b`)
+var fixed = []string{
+	"timeout-config-overrides", "skip-tests", "exempt-features", "supported-features", "all-features",
+	"skip-provisional-tests", "allow-crds-mismatch", "conformance-options-file",
+}
 
 func runInCluster(t *testing.T, file string) report {
-	if i := slices.IndexFunc(os.Args, fixed.MatchString); i >= 0 {
-		t.Fatalf("%s would make it another suite", os.Args[i])
-	}
-	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(arg string) bool { return strings.HasPrefix(arg, "-test.") })
-	args = append(args, "-in-cluster", "-report="+file, "-test.timeout=40m")
+	args := []string{"-in-cluster", "-report=" + file, "-test.timeout=40m"}
+	flag.Visit(func(f *flag.Flag) {
+		switch {
+		case slices.Contains(fixed, f.Name):
+			t.Fatalf("-%s would make it another suite", f.Name)
+		case f.Name != "report" && !strings.HasPrefix(f.Name, "test."):
+			args = append(args, fmt.Sprintf("-%s=%s", f.Name, f.Value))
+		}
+	})
 	return runProgram(t, "TestSuiteInCluster", args...)
 }
 
@@ -96,6 +105,10 @@ func TestSuiteInCluster(t *testing.T) {
 	options.ConformanceProfiles = []suite.ConformanceProfileName{profile.Name}
 	options.SupportedFeatures = sets.List(served())
 	options.ReportOutputPath = *reportFile
+	if usable, unusable := os.Getenv("SLUICE_TEST_USABLE_ADDRESS"), os.Getenv("SLUICE_TEST_UNUSABLE_ADDRESS"); len(options.UsableNetworkAddresses) == 0 && usable != "" {
+		options.UsableNetworkAddresses = []gatewayv1.GatewaySpecAddress{ipAddress(usable)}
+		options.UnusableNetworkAddresses = []gatewayv1.GatewaySpecAddress{ipAddress(unusable)}
+	}
 	options.Implementation = confv1.Implementation{
 		Organization: "sluicegateway",
 		Project:      "sluice",
