@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -60,16 +61,28 @@ func (c *cluster) programmed(name string) (address string) {
 // Service of that name.
 func (c *cluster) makeRoute(name, gateway, hostname, service string) {
 	c.Helper()
-	must(c.gateway.GatewayV1().HTTPRoutes(c.namespace).Create(c.Context(), &gatewayv1.HTTPRoute{
+	if err := c.createRoute(name, gateway, hostname, service); err != nil {
+		c.Fatal(err)
+	}
+}
+
+func (c *cluster) createRoute(name, gateway, hostname, service string) error {
+	_, err := c.gateway.GatewayV1().HTTPRoutes(c.namespace).Create(c.Context(), &gatewayv1.HTTPRoute{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: gatewayv1.HTTPRouteSpec{
 			CommonRouteSpec: gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{Name: gatewayv1.ObjectName(gateway)}}},
 			Hostnames:       []gatewayv1.Hostname{gatewayv1.Hostname(hostname)},
-			Rules: []gatewayv1.HTTPRouteRule{{BackendRefs: []gatewayv1.HTTPBackendRef{{BackendRef: gatewayv1.BackendRef{
-				BackendObjectReference: gatewayv1.BackendObjectReference{Name: gatewayv1.ObjectName(service), Port: new(gatewayv1.PortNumber(80))},
-			}}}}},
+			Rules:           []gatewayv1.HTTPRouteRule{{BackendRefs: []gatewayv1.HTTPBackendRef{backend(service)}}},
 		},
-	}, metav1.CreateOptions{}))(c)
+	}, metav1.CreateOptions{})
+	return err
+}
+
+// backend refers to port 80 of a Service.
+func backend(service string) gatewayv1.HTTPBackendRef {
+	return gatewayv1.HTTPBackendRef{BackendRef: gatewayv1.BackendRef{BackendObjectReference: gatewayv1.BackendObjectReference{
+		Name: gatewayv1.ObjectName(service), Port: new(gatewayv1.PortNumber(80)),
+	}}}
 }
 
 // makeEcho runs the program's own echo server behind a Service of that name.
@@ -156,4 +169,17 @@ func (c *cluster) answers(address string, port int, hostname string, want int) {
 		}
 		return err
 	})
+}
+
+// body is what an echo server answers with, through a Gateway.
+func (c *cluster) body(url, hostname string) (answer struct{ Name string }) {
+	c.Helper()
+	request := must(http.NewRequestWithContext(c.Context(), http.MethodGet, url, nil))(c)
+	request.Host = hostname
+	response := must(newClient(hostname).Do(request))(c)
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		c.Fatal(err)
+	}
+	return answer
 }

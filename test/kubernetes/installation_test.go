@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,8 +81,15 @@ func (c *cluster) apply(values string) {
 	c.kubectl(manifests, "apply", "--server-side", "--force-conflicts", "-f", "-")
 }
 
-// uninstall removes all but the definitions, which others need.
+// uninstall removes all but the definitions, which others need. Of a test that
+// failed it keeps the end of the logs.
 func (c *cluster) uninstall() {
+	if c.Failed() {
+		logs := c.kubectl(nil, "-n", c.installation.namespace, "logs", "--tail=-1", "-l", "sluice.dev/replica=true")
+		c.Log(strings.Join(slices.DeleteFunc(strings.SplitAfter(logs, "\n"), func(line string) bool {
+			return strings.HasPrefix(line, "{") // of the access log
+		}), ""))
+	}
 	c.kubectl(nil, "delete", "--wait=false", "gatewayclasses,clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/instance="+c.installation.release)
 	c.kubectl(nil, "delete", "--wait=false", "namespace", c.installation.namespace)
 }
