@@ -53,7 +53,7 @@ func (c *connection) onHello(err error) {
 	h := &handshake{connection: c}
 	place := w.handshakes.underWay.PushBack(h)
 	if w.handshakes.underWay.Len() > w.Limits.Handshakes {
-		w.handshakes.evict()
+		w.evictHandshake()
 	}
 	w.Loop.Go(func() {
 		end := fateClose
@@ -65,12 +65,12 @@ func (c *connection) onHello(err error) {
 	})
 }
 
-func (hs *handshakes) evict() {
-	oldest := hs.underWay.Front()
-	hs.underWay.Remove(oldest)
+func (w *Worker) evictHandshake() {
+	oldest := w.handshakes.underWay.Front()
+	w.handshakes.underWay.Remove(oldest)
 	h := oldest.Value.(*handshake)
 	h.evicted = true
-	h.conn.Abort()
+	w.tls.Abandon(h.conn)
 }
 
 // shake puts TLS on the connection, which then waits for requests.

@@ -2,8 +2,11 @@ package tlsconn_test
 
 import (
 	"crypto/tls"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -97,3 +100,85 @@ func TestHandshakesTakeTurns(t *testing.T) {
 		}
 	}
 }
+
+// Of handshakes that wait for their turn the newest is next, and one that is
+// abandoned ends without: in a flood the older ones are those that are abandoned.
+func TestHandshakesThatWait(t *testing.T) {
+	const clients, abandoned = 5, 2
+	l := engines["epoll"](t)
+	server := tlsconn.NewServer(l)
+	names, ended := make(chan string, clients), make(chan bool, clients)
+	var accepted []loop.Conn
+	begin := func(i int) {
+		l.Go(func() {
+			defer accepted[i].Close()
+			_, err := server.Handshake(accepted[i], l.Now().Add(time.Minute), func(name string) tlsconn.Certificates {
+				names <- name
+				if name == "4.example" { // the others wait
+					server.Abandon(accepted[abandoned])
+				}
+				return nil
+			})
+			if err == nil {
+				t.Errorf("handshake %d went well without a certificate", i)
+			}
+			ended <- true
+		})
+	}
+	bound, err := l.Listen(netip.MustParseAddrPort("127.0.0.1:0"), func(raw loop.Conn) {
+		if accepted = append(accepted, raw); len(accepted) == clients {
+			for i := range clients {
+				begin(i)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range clients { // all hellos are there before the loop looks
+		raw, err := net.Dial("tcp", bound.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer raw.Close()
+		if _, err := raw.Write(helloFor(fmt.Sprintf("%d.example", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var running sync.WaitGroup
+	running.Go(func() { l.Run() })
+	defer running.Wait()
+	defer l.Stop()
+	for range clients {
+		<-ended
+	}
+	close(names)
+	var turns []string
+	for name := range names {
+		turns = append(turns, name)
+	}
+	if want := []string{"0.example", "4.example", "3.example", "1.example"}; !slices.Equal(turns, want) {
+		t.Errorf("turns of %v, want %v", turns, want)
+	}
+}
+
+// helloFor is the ClientHello of a client that asks for the name.
+func helloFor(name string) []byte {
+	var sent keeper
+	_ = tls.Client(&sent, &tls.Config{ServerName: name}).Handshake() // fails for want of an answer
+	return sent.bytes
+}
+
+// keeper keeps what is written and answers nothing.
+type keeper struct {
+	net.Conn
+	bytes []byte
+}
+
+func (k *keeper) Write(p []byte) (int, error) {
+	k.bytes = append(k.bytes, p...)
+	return len(p), nil
+}
+func (k *keeper) Read([]byte) (int, error)         { return 0, io.EOF }
+func (k *keeper) Close() error                     { return nil }
+func (k *keeper) SetWriteDeadline(time.Time) error { return nil }

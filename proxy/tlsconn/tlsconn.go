@@ -95,6 +95,12 @@ func (s *Server) Handshake(raw loop.Conn, deadline time.Time, choose func(name s
 	return c, nil
 }
 
+// Abandon resets a connection whose handshake is under way, which then ends.
+func (s *Server) Abandon(raw loop.Conn) {
+	_ = raw.Abort() // fails only on a closed connection
+	s.turns.lose(raw)
+}
+
 // maxName is the length of the longest domain name (RFC 1035 section 2.3.4).
 // Connections remember their names, so no longer ones are served.
 const maxName = 253
@@ -105,7 +111,7 @@ func beforeHandshake(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if len(hello.ServerName) <= maxName {
 		c.name = strings.ToLower(hello.ServerName)
 	}
-	return nil, c.server.turns.wait(c.writeBy)
+	return nil, c.server.turns.wait(c.raw, c.writeBy)
 }
 
 // certificateFor returns nil for a name that is not served: crypto/tls then

@@ -1,6 +1,8 @@
 package tlsconn
 
 import (
+	"net"
+	"slices"
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy/loop"
@@ -8,31 +10,63 @@ import (
 
 // turns lets one handshake in a turn of the loop do its sums, which take as
 // long as dozens of requests: a flood of them leaves time for the requests.
+// The newest comes first: where more begin than can end, those that have waited
+// long are given up anyway, and a queue would do the sums of none but them.
 type turns struct {
 	loop    loop.Loop
 	taken   bool
-	waiting []loop.Waiter
+	waiting []*turn // the oldest first
+}
+
+type turn struct {
+	raw    loop.Conn
+	waiter loop.Waiter
+	lost   bool
 }
 
 // wait returns when it is the caller's turn.
-func (t *turns) wait(deadline time.Time) error {
+func (t *turns) wait(raw loop.Conn, deadline time.Time) error {
 	if !t.taken {
 		t.taken = true
 		t.loop.Post(t.next)
 		return nil
 	}
-	w := t.loop.NewWaiter()
-	t.waiting = append(t.waiting, w)
-	return w.Wait(deadline)
+	mine := &turn{raw: raw, waiter: t.loop.NewWaiter()}
+	t.waiting = append(t.waiting, mine)
+	err := mine.waiter.Wait(deadline)
+	if mine.lost {
+		return net.ErrClosed
+	}
+	if err != nil {
+		t.remove(slices.Index(t.waiting, mine))
+	}
+	return err
 }
 
-// next begins a turn. One who has given up meanwhile lets it pass.
+// next begins a turn.
 func (t *turns) next() {
-	if len(t.waiting) == 0 {
+	last := len(t.waiting) - 1
+	if last < 0 {
 		t.taken, t.waiting = false, nil
 		return
 	}
-	t.waiting[0].Wake()
-	t.waiting = t.waiting[1:]
+	t.waiting[last].waiter.Wake()
+	t.remove(last)
 	t.loop.Post(t.next)
+}
+
+// lose ends the wait of a connection, if it waits.
+func (t *turns) lose(raw loop.Conn) {
+	i := slices.IndexFunc(t.waiting, func(w *turn) bool { return w.raw == raw })
+	if i >= 0 {
+		t.waiting[i].lost = true
+		t.waiting[i].waiter.Wake()
+	}
+	t.remove(i)
+}
+
+func (t *turns) remove(i int) {
+	if i >= 0 {
+		t.waiting = slices.Delete(t.waiting, i, i+1)
+	}
 }
