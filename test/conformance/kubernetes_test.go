@@ -36,6 +36,7 @@ var later = []features.FeatureName{
 	features.SupportGatewayBackendClientCertificate,
 	features.SupportGatewayFrontendClientCertificateValidation,
 	features.SupportGatewayFrontendClientCertificateValidationInsecureFallback,
+	features.SupportGatewayHTTPSListenerDetectMisdirectedRequests, // asks by HTTP/2
 	features.SupportHTTPRouteBackendProtocolH2C,
 }
 
