@@ -499,14 +499,14 @@ func TestSourceEndsAtOnce(t *testing.T) {
 }
 
 func TestTroublesOfTheServerHoldUpTheStart(t *testing.T) {
-	for _, code := range []int{http.StatusInternalServerError, http.StatusUnauthorized, http.StatusTooManyRequests} {
+	for _, code := range []int{http.StatusInternalServerError, http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		inBubbles(t, func(t *testing.T, server *apiServer) {
 			server.put(route("o"))
 			server.refuse(code, "list httproutes", "watch httproutes")
 			w := follow(t, server)
 			time.Sleep(5 * time.Minute)
 			synctest.Wait()
-			if w.count() > 0 || w.logged("httproutes cannot be read") != 1 {
+			if w.count() > 0 || w.logged("httproutes cannot be read") != 1 || !w.source.Reachable() {
 				t.Errorf("%d: %d updates without the routes; log:\n%s", code, w.count(), &w.log)
 			}
 			server.refuse(0, "list httproutes", "watch httproutes")
