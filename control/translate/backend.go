@@ -54,7 +54,11 @@ func (t *Translator) translateBackend(r *reader, n backendName) (*config.Backend
 	if n.kind == snapshot.KindBackend {
 		return translateBackendObject(r, n, t.options.Cluster != nil && !n.local), nil
 	}
-	return translateService(r, n)
+	backend, found := translateService(r, n)
+	// An API server lets no EndpointSlice name an address of the proxy alone, but
+	// cannot know what domain names lead to.
+	backend.Restricted = t.options.Cluster != nil && slices.ContainsFunc(backend.Endpoints, func(e config.Endpoint) bool { return e.Host != "" })
+	return backend, found
 }
 
 func translateService(r *reader, n backendName) (*config.Backend, []diagnostic.Diagnostic) {
