@@ -32,7 +32,7 @@ type cluster struct {
 // for anything yet, which may be away.
 func newClusterGateway(o *controllerOptions) (*gateway, error) {
 	log := o.newLog()
-	client, err := kube.NewClient(o.kubeconfig, "sluice/"+version())
+	client, err := kube.NewClient(o.kubeconfig, "sluice/"+version(), o.translate.ControllerName)
 	if err != nil {
 		return nil, err
 	}

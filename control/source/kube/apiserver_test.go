@@ -111,11 +111,13 @@ func newAPIServer(t testing.TB) *apiServer {
 	return s
 }
 
-func (s *apiServer) client(t testing.TB) *kube.Client {
+func (s *apiServer) client(t testing.TB) *kube.Client { return clientBy(t, &s.net, controller) }
+
+func clientBy(t testing.TB, n *network, of gatewayv1.GatewayController) *kube.Client {
 	client, err := kube.NewClientOf(&rest.Config{
-		Host: "http://kube.test", Dial: s.net.dial, UserAgent: "test",
+		Host: "http://kube.test", Dial: n.dial, UserAgent: "test",
 		Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
-	})
+	}, of)
 	if err != nil {
 		t.Fatal(err)
 	}

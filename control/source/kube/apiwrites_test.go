@@ -59,7 +59,9 @@ func (a answer) write(verb string, key snapshot.Key, part string) {
 	case asStatus(err, &refusal):
 		a.w.Header().Set("Content-Type", "application/json")
 		a.w.WriteHeader(int(refusal.ErrStatus.Code))
-		_ = json.NewEncoder(a.w).Encode(refusal.Status())
+		status := refusal.Status()
+		status.Kind, status.APIVersion = "Status", "v1"
+		_ = json.NewEncoder(a.w).Encode(status)
 	default:
 		panic(fmt.Sprintf("%s %s: %v", verb, key, err))
 	}

@@ -12,6 +12,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/source/kube"
@@ -21,7 +22,6 @@ const controller = "sluice.dev/gateway-controller"
 
 // author is a replica that writes statuses and what Gateways need.
 type author struct {
-	client   *kube.Client
 	source   *kube.Source
 	statuses *kube.StatusWriter
 	placer   *kube.Placer
@@ -35,14 +35,20 @@ type author struct {
 // newAuthor starts one that has read all that the server has. It leads if asked to.
 func newAuthor(t *testing.T, server *apiServer, leads bool) *author {
 	t.Helper()
-	a := &author{client: server.client(t)}
+	return newAuthorOf(t, server, controller, leads)
+}
+
+// newAuthorOf starts one of an installation with another name.
+func newAuthorOf(t *testing.T, server *apiServer, controller gatewayv1.GatewayController, leads bool) *author {
+	t.Helper()
+	a, client := &author{}, clientBy(t, &server.net, controller)
 	log := slog.New(slog.NewTextHandler(a, nil))
-	a.source = kube.New(kube.Options{Client: a.client, Namespace: ownNamespace, Log: log, Seen: func(key snapshot.Key) {
+	a.source = kube.New(kube.Options{Client: client, Namespace: ownNamespace, Log: log, Seen: func(key snapshot.Key) {
 		a.statuses.Seen(key)
 		a.placer.Seen(key)
 	}})
-	a.statuses = kube.NewStatusWriter(kube.StatusOptions{Client: a.client, Source: a.source, Controller: controller, Log: log})
-	a.placer = kube.NewPlacer(kube.PlaceOptions{Client: a.client, Source: a.source, Controller: controller, Log: log, Refused: a.refuse})
+	a.statuses = kube.NewStatusWriter(kube.StatusOptions{Client: client, Source: a.source, Controller: controller, Log: log})
+	a.placer = kube.NewPlacer(kube.PlaceOptions{Client: client, Source: a.source, Controller: controller, Log: log, Refused: a.refuse})
 	ctx, cancel := context.WithCancel(t.Context())
 	read := make(chan struct{})
 	var parts sync.WaitGroup
@@ -141,4 +147,14 @@ func key(kind snapshot.Kind, name string) snapshot.Key {
 
 func is(conditionType string, status metav1.ConditionStatus) metav1.Condition {
 	return metav1.Condition{Type: conditionType, Status: status, Reason: conditionType, ObservedGeneration: 1}
+}
+
+// yamlOf is an object as a person would apply it.
+func yamlOf(t *testing.T, object snapshot.Object) string {
+	t.Helper()
+	text, err := yaml.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

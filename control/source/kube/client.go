@@ -8,13 +8,16 @@ package kube
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -24,12 +27,10 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
-
-// FieldManager owns the fields that Sluice writes.
-const FieldManager = "sluice.dev/gateway-controller"
 
 // requestTimeout bounds each request that is not a watch.
 const requestTimeout = 30 * time.Second
@@ -38,13 +39,15 @@ const requestTimeout = 30 * time.Second
 type Client struct {
 	groups   map[schema.GroupVersion]*rest.RESTClient
 	metadata metadata.Interface
+	manager  string // owns the fields that are written
 	writes   writes
 }
 
 // NewClient makes a client of the API server that a kubeconfig file names. Without
 // one, it is what KUBECONFIG or ~/.kube/config names, or else the server of the
-// cluster that the program runs in. It sends nothing yet.
-func NewClient(kubeconfig, userAgent string) (*Client, error) {
+// cluster that the program runs in. It sends nothing yet. The fields that it writes
+// are owned by the controller, so that several may share objects.
+func NewClient(kubeconfig, userAgent string, controller gatewayv1.GatewayController) (*Client, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
@@ -52,20 +55,30 @@ func NewClient(kubeconfig, userAgent string) (*Client, error) {
 		return nil, fmt.Errorf("no way to the API server: %w; name a kubeconfig file, or run in a Pod that has its ServiceAccount's token", err)
 	}
 	config.UserAgent = userAgent
-	return newClient(config)
+	return newClient(config, managerOf(controller))
 }
 
-func newClient(config *rest.Config) (*Client, error) {
-	// What matters of its words is logged here, once; it would say the same for
-	// each kind and each attempt.
-	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
+// managerOf is the name under which a controller owns fields. The API server takes
+// 128 bytes, and names of controllers may be longer.
+func managerOf(controller gatewayv1.GatewayController) string {
+	if len(controller) > validation.FieldManagerMaxLength {
+		return fmt.Sprintf("sluice-%x", sha256.Sum256([]byte(controller)))
+	}
+	return string(controller)
+}
 
+// silence quiets client-go, for all of the process. What matters of its words is
+// logged here, once; it would say the same for each kind and each attempt.
+var silence = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) })
+
+func newClient(config *rest.Config, manager string) (*Client, error) {
+	silence()
 	config.QPS = -1 // The server has priority and fairness of its own.
 	transport, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{groups: map[schema.GroupVersion]*rest.RESTClient{}}
+	c := &Client{manager: manager, groups: map[schema.GroupVersion]*rest.RESTClient{}}
 	codecs := serializer.NewCodecFactory(newScheme()).WithoutConversion()
 	for _, k := range kinds {
 		if c.groups[k.version] != nil {
@@ -120,7 +133,7 @@ func (c *Client) Create(ctx context.Context, object snapshot.Object) (snapshot.O
 	if err != nil {
 		return nil, err
 	}
-	return c.write(ctx, r.VersionedParams(&metav1.CreateOptions{FieldManager: FieldManager}, metav1.ParameterCodec).Body(object), k, "")
+	return c.write(ctx, r.VersionedParams(&metav1.CreateOptions{FieldManager: c.manager}, metav1.ParameterCodec).Body(object), k, "")
 }
 
 // Update replaces an object, if it still has the resourceVersion that it is given with.
@@ -129,12 +142,12 @@ func (c *Client) Update(ctx context.Context, object snapshot.Object) (snapshot.O
 	if err != nil {
 		return nil, err
 	}
-	return c.write(ctx, r.Name(object.GetName()).VersionedParams(&metav1.UpdateOptions{FieldManager: FieldManager}, metav1.ParameterCodec).Body(object), k, "")
+	return c.write(ctx, r.Name(object.GetName()).VersionedParams(&metav1.UpdateOptions{FieldManager: c.manager}, metav1.ParameterCodec).Body(object), k, "")
 }
 
 // Apply applies an object, or a subresource of it, by server-side apply as
-// [FieldManager]. With force, fields of others are taken over; without it they are
-// a conflict. The patch needs neither apiVersion nor kind nor name.
+// the controller. With force, fields of others are taken over; without it they are a
+// conflict. The patch needs neither apiVersion nor kind nor name.
 func (c *Client) Apply(ctx context.Context, key snapshot.Key, patch map[string]any, subresource string, force bool) (snapshot.Object, error) {
 	k, ok := kindOf(key.Kind)
 	if !ok {
@@ -147,7 +160,7 @@ func (c *Client) Apply(ctx context.Context, key snapshot.Key, patch map[string]a
 	}
 	metadata["name"] = key.Name
 	patch["apiVersion"], patch["kind"] = k.version.String(), string(k.name)
-	return c.patch(ctx, key, types.ApplyYAMLPatchType, patch, subresource, &metav1.PatchOptions{FieldManager: FieldManager, Force: &force})
+	return c.patch(ctx, key, types.ApplyYAMLPatchType, patch, subresource, &metav1.PatchOptions{FieldManager: c.manager, Force: &force})
 }
 
 // Operation is one of a JSON patch (RFC 6902).
@@ -161,7 +174,7 @@ type Operation struct {
 // alone what it does not name, known to Sluice or not. An operation that replaces
 // /metadata/resourceVersion makes it fail where the object has another.
 func (c *Client) Edit(ctx context.Context, key snapshot.Key, patch []Operation, subresource string) (snapshot.Object, error) {
-	return c.patch(ctx, key, types.JSONPatchType, patch, subresource, &metav1.PatchOptions{FieldManager: FieldManager})
+	return c.patch(ctx, key, types.JSONPatchType, patch, subresource, &metav1.PatchOptions{FieldManager: c.manager})
 }
 
 func (c *Client) patch(ctx context.Context, key snapshot.Key, how types.PatchType, patch any, subresource string, options *metav1.PatchOptions) (snapshot.Object, error) {

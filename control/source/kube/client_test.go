@@ -63,7 +63,7 @@ func TestRequestsThatWrite(t *testing.T) {
 				_, _ = w.Write([]byte(`{"apiVersion":"coordination.k8s.io/v1","kind":"Lease"}`))
 			}))
 			defer server.Close()
-			client, err := kube.NewClientOf(&rest.Config{Host: server.URL, UserAgent: "sluice/test"})
+			client, err := kube.NewClientOf(&rest.Config{Host: server.URL, UserAgent: "sluice/test"}, controller)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +123,7 @@ func TestNoWayToAServerSaysWhatToDo(t *testing.T) {
 	}
 	t.Setenv("HOME", t.TempDir())
 	for _, file := range []string{"", "/nowhere/config"} {
-		if _, err := kube.NewClient(file, "test"); err == nil || !strings.Contains(fmt.Sprint(err), "name a kubeconfig file") {
+		if _, err := kube.NewClient(file, "test", controller); err == nil || !strings.Contains(fmt.Sprint(err), "name a kubeconfig file") {
 			t.Errorf("%q: %v", file, err)
 		}
 	}

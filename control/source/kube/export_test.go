@@ -1,4 +1,11 @@
 package kube
 
+import (
+	"k8s.io/client-go/rest"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
 // NewClientOf is a client of an API server that a test runs.
-var NewClientOf = newClient
+func NewClientOf(config *rest.Config, controller gatewayv1.GatewayController) (*Client, error) {
+	return newClient(config, managerOf(controller))
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -241,9 +242,13 @@ func (p *placing) apply(want snapshot.Object) (snapshot.Object, error) {
 		}
 	}
 	p.wrote = true
-	// What was not seen is not taken over: it would be somebody else's.
-	have, err = p.client.Apply(p.ctx, key, fields, "", have != nil)
-	if err != nil {
+	// What was not seen yet is not taken over: it is somebody else's.
+	seen := have != nil
+	have, err = p.client.Apply(p.ctx, key, fields, "", seen)
+	switch {
+	case !seen && apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict):
+		return nil, fmt.Errorf("%s %w", key, errForeign)
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	return have, nil

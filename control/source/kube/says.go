@@ -44,13 +44,13 @@ func dropNulls(value any) {
 
 // says reports whether an object has all that is wanted, and nothing that Sluice
 // applied once and does not want any more. What others have written is not compared.
-func says(want, have content, applied *metav1.FieldsV1) bool {
+func says(want, have content, record *metav1.FieldsV1) bool {
 	want, have = keyed("", want).(content), keyed("", have).(content)
 	if !within("", want, have) {
 		return false
 	}
 	var fields content
-	if applied != nil && json.Unmarshal(applied.GetRawBytes(), &fields) != nil {
+	if record != nil && json.Unmarshal(record.GetRawBytes(), &fields) != nil {
 		return false
 	}
 	return !beyond(fields, want)
@@ -117,12 +117,12 @@ func within(name string, want, have any) bool {
 // beyond reports whether there is a field or an element that is not wanted among
 // those that were applied, in the form of metadata.managedFields: "f:NAME" is a
 // field, "k:{KEY:VALUE}" the element of a list with that key.
-func beyond(applied content, want any) bool {
+func beyond(fields content, want any) bool {
 	wanted, ok := want.(content)
 	if !ok {
 		return false // a value, or a list that is compared in its order
 	}
-	for path, below := range applied {
+	for path, below := range fields {
 		name, isField := strings.CutPrefix(path, "f:")
 		if element, ok := strings.CutPrefix(path, "k:"); ok {
 			name = elementID(element)
@@ -150,11 +150,11 @@ func elementID(key string) string {
 	return ""
 }
 
-// takeFields takes from an object the record of the fields that Sluice has applied;
+// takeFields takes from an object the record of the fields that a manager has applied;
 // nil if there are none.
-func takeFields(object snapshot.Object) (fields *metav1.FieldsV1) {
+func takeFields(object snapshot.Object, manager string) (fields *metav1.FieldsV1) {
 	for _, entry := range object.GetManagedFields() {
-		if appliedHere(entry) {
+		if applied(entry, manager) {
 			fields = entry.FieldsV1
 		}
 	}
@@ -162,6 +162,6 @@ func takeFields(object snapshot.Object) (fields *metav1.FieldsV1) {
 	return fields
 }
 
-func appliedHere(e metav1.ManagedFieldsEntry) bool {
-	return e.Manager == FieldManager && e.Operation == metav1.ManagedFieldsOperationApply
+func applied(e metav1.ManagedFieldsEntry, manager string) bool {
+	return e.Manager == manager && e.Operation == metav1.ManagedFieldsOperationApply
 }

@@ -191,8 +191,7 @@ func (r *secretReader) look(ctx context.Context, key snapshot.Key) {
 	secret, err := r.get(ctx, key)
 	switch {
 	case err == nil:
-		strip(secret)
-		secret.SetManagedFields(nil)
+		strip(secret, "")
 		r.hand(key, secret)
 	case apierrors.IsNotFound(err):
 		r.hand(key, nil)

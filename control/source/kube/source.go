@@ -66,7 +66,7 @@ type Source struct {
 // New makes a Source that has read nothing yet.
 func New(options Options) *Source {
 	s := &Source{options: options, findings: map[snapshot.Kind]diagnostic.Diagnostic{}, reach: &reach{log: options.Log}}
-	s.store = newStore(s.seen)
+	s.store = newStore(options.Client.manager, s.seen)
 	s.secrets = newSecretReader(options.Client.Get, options.Log)
 	s.batch = newBatch(s.secrets.refer, s.secrets.held)
 	s.secrets.put, s.secrets.nudge = s.batch.put, s.batch.nudge

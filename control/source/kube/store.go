@@ -22,15 +22,17 @@ import (
 type store struct {
 	// seen is called for each object set or removed, in order, while the store is locked.
 	seen func(key snapshot.Key, object snapshot.Object, news bool)
+	// manager is the one whose applied fields are kept.
+	manager string
 
 	mu      sync.Mutex
 	objects map[snapshot.Kind]map[snapshot.Key]snapshot.Object
-	applied map[snapshot.Key]*metav1.FieldsV1 // the fields that Sluice has applied
+	applied map[snapshot.Key]*metav1.FieldsV1 // the fields that the manager has applied
 }
 
-func newStore(seen func(snapshot.Key, snapshot.Object, bool)) *store {
+func newStore(manager string, seen func(snapshot.Key, snapshot.Object, bool)) *store {
 	return &store{
-		seen: seen, objects: map[snapshot.Kind]map[snapshot.Key]snapshot.Object{}, applied: map[snapshot.Key]*metav1.FieldsV1{},
+		seen: seen, manager: manager, objects: map[snapshot.Kind]map[snapshot.Key]snapshot.Object{}, applied: map[snapshot.Key]*metav1.FieldsV1{},
 	}
 }
 
@@ -67,7 +69,7 @@ func (s *store) put(k kind, object snapshot.Object) {
 	}
 	all[key] = object
 	delete(s.applied, key)
-	if fields := takeFields(object); fields != nil {
+	if fields := takeFields(object, s.manager); fields != nil {
 		s.applied[key] = fields
 	}
 	s.seen(key, object, before == nil || !k.spoken || !sameWish(before, object))
@@ -196,7 +198,7 @@ func (s *sink) trim(object any) (snapshot.Object, error) {
 	if !ok {
 		return nil, fmt.Errorf("a %T is no object of kind %s", object, s.kind.name)
 	}
-	strip(o)
+	strip(o, s.store.manager)
 	switch o := o.(type) {
 	case *discoveryv1.EndpointSlice:
 		trimSlice(o)
@@ -212,9 +214,15 @@ func (s *sink) trim(object any) (snapshot.Object, error) {
 }
 
 // strip drops the books that the API server and kubectl keep on an object, but for
-// what Sluice has applied.
-func strip(o snapshot.Object) {
-	o.SetManagedFields(slices.DeleteFunc(o.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool { return !appliedHere(e) }))
+// what a manager has applied.
+func strip(o snapshot.Object, manager string) {
+	var kept []metav1.ManagedFieldsEntry
+	for _, e := range o.GetManagedFields() {
+		if applied(e, manager) {
+			kept = append(kept, e)
+		}
+	}
+	o.SetManagedFields(kept)
 	if annotations := o.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
 		delete(annotations, corev1.LastAppliedConfigAnnotation)
 		if len(annotations) == 0 {

@@ -26,7 +26,7 @@ func TestWritesAreCountedByTheirEnd(t *testing.T) {
 		"clusters":[{"name":"c","cluster":{"server":"`+server.URL+`"}}],"contexts":[{"name":"c","context":{"cluster":"c"}}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	client, err := kube.NewClient(path, "test")
+	client, err := kube.NewClient(path, "test", controller)
 	if err != nil {
 		t.Fatal(err)
 	}
