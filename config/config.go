@@ -312,8 +312,8 @@ type Backend struct {
 	Endpoints []Endpoint
 	// Restricted says that who wrote the endpoints must not reach what only the
 	// data plane can: endpoints that are, or resolve to, loopback, link-local,
-	// unspecified or multicast addresses, the data plane's own addresses, or
-	// Unix sockets are not used.
+	// unspecified or multicast addresses, those of a cloud's metadata, the data
+	// plane's own addresses, or Unix sockets are not used.
 	Restricted bool
 }
 

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -101,6 +102,10 @@ func (p *Pool) Dial(e *Endpoint, deadline time.Time) (*Conn, error) {
 	}
 	e.countActive(1)
 	conn, addr, err := p.connect(e, deadline)
+	if err == nil && e.bounds.forbidsConn(conn) {
+		conn.Close()
+		err = fmt.Errorf("%w: %s is an address of this host", errForbidden, conn.RemoteAddr().Addr())
+	}
 	e.countConnect(err)
 	if err != nil {
 		e.countActive(-1)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/proxy/loop"
 )
 
 // errForbidden is a connection that a restricted backend must not make.
@@ -43,6 +44,16 @@ var (
 	broadcast   = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 )
 
+// metadata are addresses beside link-local ones at which clouds hand out what
+// their virtual machines are and may do. Often only nodes reach them.
+var metadata = map[netip.Addr]bool{
+	netip.MustParseAddr("fd00:ec2::254"):   true, // Amazon
+	netip.MustParseAddr("fd20:ce::254"):    true, // Google
+	netip.MustParseAddr("168.63.129.16"):   true, // Azure
+	netip.MustParseAddr("100.100.100.200"): true, // Alibaba
+	netip.MustParseAddr("192.0.0.192"):     true, // Oracle
+}
+
 // forbids reports whether no connection is to be made to the address. nil
 // forbids none.
 func (r *reach) forbids(addr netip.Addr) bool {
@@ -51,7 +62,7 @@ func (r *reach) forbids(addr netip.Addr) bool {
 	}
 	addr = addr.Unmap().WithZone("")
 	switch {
-	case !addr.IsValid(), r.own[addr], addr.IsLoopback(), addr.IsUnspecified(), addr.IsMulticast(), addr.IsLinkLocalUnicast():
+	case !addr.IsValid(), r.own[addr], metadata[addr], addr.IsLoopback(), addr.IsUnspecified(), addr.IsMulticast(), addr.IsLinkLocalUnicast():
 		return true
 	case addr.Is4():
 		return thisNetwork.Contains(addr) || addr == broadcast
@@ -63,6 +74,12 @@ func (r *reach) forbids(addr netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// forbidsConn reports whether a connection has both its ends here: the host may
+// have got an address that was not its own at the start.
+func (r *reach) forbidsConn(c loop.Conn) bool {
+	return r != nil && c.LocalAddr().Addr() == c.RemoteAddr().Addr()
 }
 
 // forbidsEndpoint reports whether the endpoint cannot lead anywhere else. What

@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -21,6 +22,7 @@ var forbidden = []string{
 	"::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:10.9.9.9", // IPv4-mapped
 	"::127.0.0.1", "::ffff:0:127.0.0.1", // IPv4-compatible, IPv4-translated
 	"64:ff9b::127.0.0.1", "64:ff9b::a9fe:a9fe", "64:ff9b::10.9.9.9", "64:ff9b:1::7f00:1", // NAT64
+	"fd00:ec2::254", "100.100.100.200", "::ffff:168.63.129.16", // what clouds tell their nodes
 	"2002:7f00:1::1", "2002:a9fe:a9fe::", "2002:a09:909::1", // 6to4
 }
 
@@ -127,6 +129,32 @@ func TestRestrictionsEndConnections(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		if _, _, err := w.get(w.set("b", endpoint("local.example:80"))); err != nil {
+			t.Errorf("without the restriction: %v", err)
+		}
+	})
+}
+
+// An address that the host has got since the start is found out by connecting.
+func TestRestrictedBackendsDoNotReachNewAddresses(t *testing.T) {
+	var host string
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		if ip := a.(*net.IPNet).IP; ip.IsGlobalUnicast() {
+			host = ip.String()
+		}
+	}
+	if host == "" {
+		t.Skip("this machine has no address but loopback and link-local ones")
+	}
+	onEachEngine(t, func(t *testing.T, w *world) {
+		l, _ := listen(t, "tcp", net.JoinHostPort(host, "0"))
+		if _, _, err := w.get(w.restrict("b", endpoint(l.Addr().String()))); upstream.Reason(err) != "forbidden" {
+			t.Errorf("%s: %v", host, err)
+		}
+		if _, _, err := w.get(w.set("b", endpoint(l.Addr().String()))); err != nil {
 			t.Errorf("without the restriction: %v", err)
 		}
 	})
