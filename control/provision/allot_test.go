@@ -36,16 +36,16 @@ func TestAllot(t *testing.T) {
 		want   map[string]targets
 	}{
 		{
-			"the lowest free ports, the oldest Gateway's first",
+			"each Gateway's ports begin at a place of its own",
 			[]provision.Claim{{Gateway: gateway("a"), Created: young, Ports: []uint16{80, 443}}, {Gateway: gateway("b"), Created: old, Ports: []uint16{80}}},
 			nil,
-			map[string]targets{"a": {80: 10001, 443: 10002}, "b": {80: 10000}},
+			map[string]targets{"a": {80: 26262, 443: 26263}, "b": {80: 28643}},
 		},
 		{
 			"what a Service remembers stays, and fills no gap",
 			[]provision.Claim{{Gateway: gateway("a"), Service: remembering(map[int32]int32{80: 10001}), Ports: []uint16{80, 443}}, {Gateway: gateway("b"), Ports: []uint16{80}}},
 			nil,
-			map[string]targets{"a": {80: 10001, 443: 10000}, "b": {80: 10002}},
+			map[string]targets{"a": {80: 10001, 443: 26262}, "b": {80: 28643}},
 		},
 		{
 			"of two that remember the same port the older Gateway keeps it",
@@ -54,25 +54,25 @@ func TestAllot(t *testing.T) {
 				{Gateway: gateway("b"), Created: old, Service: remembering(map[int32]int32{80: 10000}), Ports: []uint16{80}},
 			},
 			nil,
-			map[string]targets{"a": {80: 10001}, "b": {80: 10000}},
+			map[string]targets{"a": {80: 26262}, "b": {80: 10000}},
 		},
 		{
 			"a port that the Gateway has given up is nobody's as long as its Service leads there",
-			[]provision.Claim{{Gateway: gateway("a"), Service: remembering(map[int32]int32{80: 10000, 81: 10001}), Ports: []uint16{81, 82}}},
+			[]provision.Claim{{Gateway: gateway("a"), Service: remembering(map[int32]int32{80: 26262, 81: 10001}), Ports: []uint16{81, 82}}},
 			nil,
-			map[string]targets{"a": {81: 10001, 82: 10002}},
+			map[string]targets{"a": {81: 10001, 82: 26263}},
 		},
 		{
 			"nobody gets the port of a Service whose Gateway is gone, and who has it keeps it",
 			[]provision.Claim{{Gateway: gateway("a"), Service: remembering(map[int32]int32{80: 10001}), Ports: []uint16{80}}, {Gateway: gateway("b"), Ports: []uint16{80}}},
-			[]*corev1.Service{remembering(map[int32]int32{80: 10000, 81: 10001})},
-			map[string]targets{"a": {80: 10001}, "b": {80: 10002}},
+			[]*corev1.Service{remembering(map[int32]int32{80: 28643, 81: 10001})},
+			map[string]targets{"a": {80: 10001}, "b": {80: 28644}},
 		},
 		{
 			"ports that are not for Gateways are not remembered",
 			[]provision.Claim{{Gateway: gateway("a"), Service: remembering(map[int32]int32{80: 9901, 81: 30000, 82: -1}), Ports: []uint16{80, 81, 82}}},
 			nil,
-			map[string]targets{"a": {80: 10000, 81: 10001, 82: 10002}},
+			map[string]targets{"a": {80: 26262, 81: 26263, 82: 26264}},
 		},
 	}
 	for _, test := range tests {

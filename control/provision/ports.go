@@ -2,6 +2,7 @@ package provision
 
 import (
 	"cmp"
+	"hash/fnv"
 	"maps"
 	"slices"
 
@@ -16,6 +17,7 @@ import (
 const (
 	firstTarget = 10000
 	lastTarget  = 29999
+	targets     = lastTarget - firstTarget + 1
 )
 
 // Claim is the ports of a Gateway that its replicas need ports of their own for.
@@ -30,7 +32,7 @@ type Claim struct {
 }
 
 // Allot gives each claimed port one that no other Gateway has: the one that the
-// Service remembers, else the lowest free one. It depends on the claims alone, not
+// Service remembers, else a free one. It depends on the claims alone, not
 // on their order. A port that there is none left for is absent.
 //
 // Strays are Services of Gateways that are gone, or that other ones replace. They
@@ -60,23 +62,39 @@ func Allot(claims []Claim, strays []*corev1.Service) map[snapshot.Key]map[uint16
 			taken[target] = true
 		}
 	}
-	next := uint16(firstTarget)
 	for _, c := range claims {
+		next := firstFor(c.Gateway)
 		for _, port := range c.Ports {
 			if all[c.Gateway][port] != 0 {
 				continue
 			}
-			for next <= lastTarget && taken[next] {
-				next++
-			}
-			if next > lastTarget {
+			if len(taken) == targets {
 				return all
+			}
+			for taken[next] {
+				next = after(next)
 			}
 			taken[next] = true
 			all[c.Gateway][port] = next
 		}
 	}
 	return all
+}
+
+// firstFor is where the search for a Gateway's ports begins. It depends on the
+// name: so two that are new at the same time seldom want the same, and one whose
+// Service has been written and not been seen yet keeps what it was given.
+func firstFor(gateway snapshot.Key) uint16 {
+	h := fnv.New32a()
+	h.Write([]byte(gateway.Namespace + "/" + gateway.Name))
+	return uint16(firstTarget + h.Sum32()%targets)
+}
+
+func after(target uint16) uint16 {
+	if target == lastTarget {
+		return firstTarget
+	}
+	return target + 1
 }
 
 // older orders claims: where two Services remember the same port, the older
@@ -91,11 +109,11 @@ func Remembered(service *corev1.Service) map[uint16]uint16 {
 	if service == nil {
 		return nil
 	}
-	targets := make(map[uint16]uint16, len(service.Spec.Ports))
+	remembered := make(map[uint16]uint16, len(service.Spec.Ports))
 	for _, p := range service.Spec.Ports {
 		if target := p.TargetPort.IntValue(); target >= firstTarget && target <= lastTarget {
-			targets[uint16(p.Port)] = uint16(target)
+			remembered[uint16(p.Port)] = uint16(target)
 		}
 	}
-	return targets
+	return remembered
 }

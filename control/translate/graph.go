@@ -57,14 +57,14 @@ type unit struct {
 // graph knows what each unit has read and which units must run again.
 type graph struct {
 	reads   map[unit][]snapshot.Key
-	readers map[snapshot.Key]map[unit]struct{}
+	readers map[snapshot.Key]readers
 	dirty   map[stage]map[snapshot.Key]struct{}
 }
 
 func newGraph() *graph {
 	return &graph{
 		reads:   map[unit][]snapshot.Key{},
-		readers: map[snapshot.Key]map[unit]struct{}{},
+		readers: map[snapshot.Key]readers{},
 		dirty:   map[stage]map[snapshot.Key]struct{}{},
 	}
 }
@@ -79,7 +79,7 @@ func (g *graph) mark(u unit) {
 
 // touch says that what a key stands for has changed: all its readers must run.
 func (g *graph) touch(key snapshot.Key) {
-	for u := range g.readers[key] {
+	for u := range g.readers[key].all() {
 		g.mark(u)
 	}
 }
@@ -103,19 +103,60 @@ func (g *graph) record(u unit, read map[snapshot.Key]struct{}) {
 		return
 	}
 	for key := range read {
-		if g.readers[key] == nil {
-			g.readers[key] = map[unit]struct{}{}
-		}
-		g.readers[key][u] = struct{}{}
+		g.readers[key] = g.readers[key].with(u)
 	}
-	g.reads[u] = slices.Collect(maps.Keys(read))
+	g.reads[u] = slices.AppendSeq(make([]snapshot.Key, 0, len(read)), maps.Keys(read))
 }
 
 func (g *graph) unlink(key snapshot.Key, u unit) {
-	delete(g.readers[key], u)
-	if len(g.readers[key]) == 0 {
+	if left := g.readers[key].without(u); left.empty() {
 		delete(g.readers, key)
+	} else {
+		g.readers[key] = left
 	}
+}
+
+// readers are the units that have read a key. Nearly all keys have a single one,
+// for which a map would be half a kilobyte, and some have thousands.
+type readers struct {
+	few  []unit
+	many map[unit]struct{} // in place of few where they are more than maxFew
+}
+
+const maxFew = 8
+
+func (r readers) empty() bool { return len(r.few)+len(r.many) == 0 }
+
+func (r readers) all() iter.Seq[unit] {
+	if r.many != nil {
+		return maps.Keys(r.many)
+	}
+	return slices.Values(r.few)
+}
+
+func (r readers) with(u unit) readers {
+	switch {
+	case r.many != nil:
+		r.many[u] = struct{}{}
+	case slices.Contains(r.few, u):
+	case len(r.few) < maxFew:
+		r.few = append(r.few, u)
+	default:
+		r.many = map[unit]struct{}{u: {}}
+		for _, other := range r.few {
+			r.many[other] = struct{}{}
+		}
+		r.few = nil
+	}
+	return r
+}
+
+func (r readers) without(u unit) readers {
+	delete(r.many, u)
+	if at := slices.Index(r.few, u); at >= 0 {
+		r.few = slices.Delete(r.few, at, at+1)
+	}
+	return r
 }
 
 // reader reads for one unit and remembers what was read, misses too.
