@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/sluicegateway/sluice/control/diagnostic"
@@ -192,6 +194,7 @@ func (r *secretReader) look(ctx context.Context, key snapshot.Key) {
 	switch {
 	case err == nil:
 		strip(secret, "")
+		keepCertificate(secret)
 		r.hand(key, secret)
 	case apierrors.IsNotFound(err):
 		r.hand(key, nil)
@@ -203,6 +206,16 @@ func (r *secretReader) look(ctx context.Context, key snapshot.Key) {
 		r.mu.Lock()
 		r.lookLater(key, glance)
 		r.mu.Unlock()
+	}
+}
+
+// keepCertificate drops what else a Secret holds. Who may write a listener may name
+// any Secret in it, such as one with a token.
+func keepCertificate(object snapshot.Object) {
+	if secret, ok := object.(*corev1.Secret); ok {
+		maps.DeleteFunc(secret.Data, func(name string, _ []byte) bool {
+			return name != corev1.TLSCertKey && name != corev1.TLSPrivateKeyKey
+		})
 	}
 }
 

@@ -55,11 +55,12 @@ func TestSecretsFollowWhatRefersToThem(t *testing.T) {
 		a := secret("a", "1")
 		a.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}
 		a.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: "{}"}
+		a.Data["token"] = []byte("for nobody")
 		server.put(a, secret("other", "1"), listens("gw", "a", "late"))
 		w := follow(t, server)
 		w.untilFirst()
 		got, ok := w.object(secretKey("a")).(*corev1.Secret)
-		if !ok || w.content("a") != "1" || got.ManagedFields != nil || got.Annotations != nil {
+		if !ok || w.content("a") != "1" || got.ManagedFields != nil || got.Annotations != nil || len(got.Data) != 1 {
 			t.Errorf("the first update has of the Secret: %v", got)
 		}
 
