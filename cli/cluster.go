@@ -119,10 +119,15 @@ func (c *cluster) applied(s *control.State, changed control.Changed) {
 	}
 }
 
-// waiting says why there is no configuration yet.
+// waiting says why the replica cannot serve yet. Gateways are programmed once each
+// ready replica says that it serves them, so it is not ready before it has said so.
 func (c *cluster) waiting() error {
-	if !c.source.Reachable() {
+	state := c.control.State()
+	switch configured := state.Report.Version > 0; {
+	case !configured && !c.source.Reachable():
 		return errors.New("no configuration is in force yet: the API server does not answer; the log says why")
+	case configured && !state.Restored() && !c.serving.Said():
+		return errors.New("the API server does not know yet what this replica serves")
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ type origin struct {
 	reload func()
 	// ready is called when the first configuration is in force.
 	ready func(s *control.State, admin string)
-	// waiting says why there is no configuration yet.
+	// waiting says what has to come before the gateway gets traffic; it may be nil.
 	waiting func() error
 	// leading runs until a signal asks for the end, following until the minimum
 	// of the drain is over, as the control half does.
@@ -271,14 +271,15 @@ func (g *gateway) ready() error {
 	if g.draining.Load() {
 		return errors.New("draining")
 	}
-	if g.control.State().Report.Version > 0 { // it is there once the data plane listens
-		return nil
-	}
-	err := errors.New("no configuration is in force yet")
 	if g.from.waiting != nil {
-		err = cmp.Or(g.from.waiting(), err)
+		if err := g.from.waiting(); err != nil {
+			return err
+		}
 	}
-	return err
+	if g.control.State().Report.Version == 0 { // it is there once the data plane listens
+		return errors.New("no configuration is in force yet")
+	}
+	return nil
 }
 
 func (g *gateway) writeConfig(w io.Writer, asJSON bool) error {

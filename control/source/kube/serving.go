@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicegateway/sluice/api/v1alpha1"
@@ -41,6 +42,7 @@ type ServingWriter struct {
 	key        snapshot.Key
 	complaints complaints
 	wake       chan struct{}
+	once       atomic.Bool // it has been written
 
 	mu   sync.Mutex
 	want map[string]provision.Serving // nil as long as nothing was said
@@ -71,6 +73,9 @@ func (w *ServingWriter) Set(serving map[string]provision.Serving) {
 	default:
 	}
 }
+
+// Said reports whether the API server has ever taken what this replica serves.
+func (w *ServingWriter) Said() bool { return w.once.Load() }
 
 // Run writes until ctx ends: the first at once, and not more often than the pace.
 func (w *ServingWriter) Run(ctx context.Context) {
@@ -132,6 +137,7 @@ func (w *ServingWriter) write(ctx context.Context) bool {
 	case ctx.Err() != nil:
 		return false
 	case verdict == fine:
+		w.once.Store(true)
 		w.complaints.settle("write")
 	case verdict == passing:
 		w.options.Log.Debug("what this replica serves was not said and will be tried again", "lease", w.key.String(), "error", firstLine(err))
