@@ -97,7 +97,9 @@ func (c *cluster) backendRefused(name string) error {
 
 func conditionsOf(object *unstructured.Unstructured) []metav1.Condition {
 	var content struct {
-		Status struct{ Conditions []metav1.Condition }
+		Status struct {
+			Conditions []metav1.Condition `json:"conditions"`
+		} `json:"status"`
 	}
 	_ = runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &content)
 	return content.Status.Conditions
