@@ -67,12 +67,16 @@ func (s *store) put(k kind, object snapshot.Object) {
 	if before != nil && before.GetResourceVersion() == object.GetResourceVersion() && before.GetUID() == object.GetUID() {
 		return // listed again
 	}
-	all[key] = object
 	delete(s.applied, key)
 	if fields := takeFields(object, s.manager); fields != nil {
 		s.applied[key] = fields
 	}
-	s.seen(key, object, before == nil || !k.spoken || !sameWish(before, object))
+	news := before == nil || !k.spoken || !sameWish(before, object)
+	if !news {
+		shareWish(before, object)
+	}
+	all[key] = object
+	s.seen(key, object, news)
 }
 
 func (s *store) remove(k kind, key snapshot.Key) {
@@ -108,6 +112,15 @@ func sameWish(a, b snapshot.Object) bool {
 		a.GetDeletionTimestamp().Equal(b.GetDeletionTimestamp()) &&
 		maps.Equal(a.GetLabels(), b.GetLabels()) &&
 		maps.Equal(a.GetAnnotations(), b.GetAnnotations())
+}
+
+// shareWish has two states of a route that differ in their status only share the
+// rest: the snapshot keeps the earlier one, and a cluster has thousands of routes.
+func shareWish(before, next snapshot.Object) {
+	b, ok := before.(*gatewayv1.HTTPRoute)
+	if n, both := next.(*gatewayv1.HTTPRoute); ok && both {
+		n.Labels, n.Annotations, n.Spec = b.Labels, b.Annotations, b.Spec
+	}
 }
 
 // clear removes all objects of the kind.
