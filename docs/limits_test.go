@@ -2,11 +2,19 @@ package docs
 
 import (
 	"fmt"
+	"go/ast"
+	"go/constant"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"iter"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sluicegateway/sluice/examples/trial"
 	"github.com/sluicegateway/sluice/proxy"
 	"github.com/sluicegateway/sluice/proxy/tlsconn"
 	"github.com/sluicegateway/sluice/proxy/upstream"
@@ -47,6 +55,106 @@ func TestLimits(t *testing.T) {
 			t.Errorf("limits.md has no row that begins with %s", row)
 		}
 	}
+}
+
+// TestLimitsOfConstants holds the same of limits that are nobody else's than their
+// package's.
+func TestLimitsOfConstants(t *testing.T) {
+	for _, limit := range []struct {
+		name, file, constant string
+		write                func(int64) string
+	}{
+		{"first port that replicas keep for Gateways", "control/provision/ports.go", "firstTarget", plain},
+		{"last port that replicas keep for Gateways", "control/provision/ports.go", "lastTarget", plain},
+		{"addresses in a Gateway's status", "control/translate/gateway_status.go", "maxAddresses", plain},
+		{"endpoints in an EndpointSlice", "control/provision/slices.go", "maxEndpoints", thousands},
+		{"what a replica says that it serves, on its Lease", "control/source/kube/serving.go", "maxServing", kibibytesOf},
+		{"changes that follow another one are gathered for", "control/source/kube/batch.go", "window", milliseconds},
+		{"changes wait for Secrets that they refer to", "control/source/kube/batch.go", "patience", seconds},
+		{"Secrets read at the same time", "control/source/kube/secrets.go", "gets", plain},
+		{"Secrets are read again, where they may not be watched", "control/source/kube/secrets.go", "glance", everyMinutes},
+		{"a request to the API server that is no watch", "control/source/kube/client.go", "requestTimeout", seconds},
+		{"first wait before a watch is tried again", "control/source/kube/follow.go", "firstRetry", seconds},
+		{"longest wait before a watch is tried again", "control/source/kube/follow.go", "lastRetry", seconds},
+		{"a kind is refused by the API server for", "control/source/kube/follow.go", "believed", seconds},
+		{"least time between two writes of one object", "control/source/kube/queue.go", "pace", milliseconds},
+		{"longest wait before a write that was refused is tried again", "control/source/kube/queue.go", "resigned", seconds},
+		{"objects written at the same time", "control/source/kube/queue.go", "parallel", plain},
+		{"a replica looks whether its Lease says what it serves", "control/source/kube/serving.go", "checkServing", everySeconds},
+		{"the leader stops to lead where it could not renew its Lease for", "control/source/kube/election.go", "renewDeadline", seconds},
+		{"another replica may take the lead after", "control/source/kube/election.go", "leaseDuration", seconds},
+		{"a listener that could not be served is tried again after", "control/control.go", "retryDelay", seconds},
+		{"least time between two writes of `--state-dir`", "cli/saved.go", "savePause", seconds},
+		{"connections to each", "admin/admin.go", "maxConnections", plain},
+		{"requests to `/metrics` at one time", "admin/admin.go", "maxScrapes", plain},
+		{"body of a request to `/explain`", "admin/admin.go", "maxExplain", kibibytesOf},
+	} {
+		row := fmt.Sprintf("| %s | %s", limit.name, limit.write(constantOf(t, limit.file, limit.constant)))
+		if !strings.Contains(text(t, "limits.md"), "\n"+row) {
+			t.Errorf("limits.md has no row that begins with %s", row)
+		}
+	}
+}
+
+// constantOf is the value of a constant in a file of the repository.
+func constantOf(t *testing.T, file, name string) int64 {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(trial.Root(), file), nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for spec := range constants(parsed) {
+		for i, ident := range spec.Names {
+			if ident.Name == name && i < len(spec.Values) {
+				return valueOf(t, file, spec.Values[i])
+			}
+		}
+	}
+	t.Fatalf("%s has no constant %s", file, name)
+	return 0
+}
+
+// constants yields the constants that a file declares outside of functions.
+func constants(file *ast.File) iter.Seq[*ast.ValueSpec] {
+	return func(yield func(*ast.ValueSpec) bool) {
+		for _, declaration := range file.Decls {
+			group, ok := declaration.(*ast.GenDecl)
+			if !ok || group.Tok != token.CONST {
+				continue
+			}
+			for _, spec := range group.Specs {
+				if !yield(spec.(*ast.ValueSpec)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+var units = strings.NewReplacer("time.Millisecond", "1000000", "time.Second", "1000000000", "time.Minute", "60000000000")
+
+func valueOf(t *testing.T, file string, e ast.Expr) int64 {
+	t.Helper()
+	expression := units.Replace(types.ExprString(e))
+	evaluated, err := types.Eval(token.NewFileSet(), nil, token.NoPos, expression)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	value, ok := constant.Int64Val(evaluated.Value)
+	if !ok {
+		t.Fatalf("%s: %s is no whole number", file, expression)
+	}
+	return value
+}
+
+func plain(n int64) string        { return fmt.Sprintf("%d |", n) }
+func thousands(n int64) string    { return count(int(n)) + " |" }
+func kibibytesOf(n int64) string  { return kibibytes(int(n)) }
+func milliseconds(n int64) string { return fmt.Sprintf("%d ms |", time.Duration(n).Milliseconds()) }
+func seconds(n int64) string      { return duration(time.Duration(n)) + " |" }
+func everySeconds(n int64) string { return "every " + seconds(n) }
+func everyMinutes(n int64) string {
+	return fmt.Sprintf("every %v min |", time.Duration(n).Minutes())
 }
 
 func kibibytes(n int) string { return fmt.Sprintf("%d KiB", n>>10) }
