@@ -37,6 +37,22 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestLaterOnPage holds that docs/conformance.md names the features that are left
+// to later versions, and no other.
+func TestLaterOnPage(t *testing.T) {
+	content, err := os.ReadFile("../../docs/conformance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, feature := range later {
+		want = append(want, fmt.Sprintf("- `%s`", feature))
+	}
+	if got := regexp.MustCompile("(?m)^- `.*`$").FindAllString(string(content), -1); !slices.Equal(got, want) {
+		t.Errorf("the page should list:\n%s", strings.Join(want, "\n"))
+	}
+}
+
 // TestDeviations holds that each name is that of a test, and stands there once.
 func TestDeviations(t *testing.T) {
 	unseen := map[string]bool{}
