@@ -57,6 +57,24 @@ func TestAllot(t *testing.T) {
 			map[string]targets{"a": {80: 26262}, "b": {80: 10000}},
 		},
 		{
+			"of two that remember the same port the one that is served there keeps it",
+			[]provision.Claim{
+				{Gateway: gateway("a"), Created: young, Service: remembering(map[int32]int32{80: 10000}), Ports: []uint16{80}, Served: []uint16{10000}},
+				{Gateway: gateway("b"), Created: old, Service: remembering(map[int32]int32{80: 10000}), Ports: []uint16{80}, Served: []uint16{10001}},
+			},
+			nil,
+			map[string]targets{"a": {80: 10000}, "b": {80: 28643}},
+		},
+		{
+			"what is remembered for a port that nobody claims takes it from nobody",
+			[]provision.Claim{
+				{Gateway: gateway("a"), Created: young, Service: remembering(map[int32]int32{80: 10000}), Ports: []uint16{80}},
+				{Gateway: gateway("b"), Created: old, Service: remembering(map[int32]int32{81: 10000}), Ports: []uint16{80}},
+			},
+			nil,
+			map[string]targets{"a": {80: 10000}, "b": {80: 28643}},
+		},
+		{
 			"a port that the Gateway has given up is nobody's as long as its Service leads there",
 			[]provision.Claim{{Gateway: gateway("a"), Service: remembering(map[int32]int32{80: 26262, 81: 10001}), Ports: []uint16{81, 82}}},
 			nil,
@@ -95,5 +113,30 @@ func TestAllotWithNoPortLeft(t *testing.T) {
 	got := provision.Allot([]provision.Claim{late, many}, nil)
 	if len(got[gateway("a")]) != 20000 || len(got[gateway("b")]) != 0 {
 		t.Errorf("%d and %d ports, want 20000 and none", len(got[gateway("a")]), len(got[gateway("b")]))
+	}
+}
+
+// Whoever has a Service remember all ports leaves Gateways those that nobody else has.
+func TestAllotWithAllPortsRemembered(t *testing.T) {
+	all := map[int32]int32{}
+	for target := int32(10000); target < 30000; target++ {
+		all[target] = target
+	}
+	claims := []provision.Claim{
+		{Gateway: gateway("a"), Service: remembering(map[int32]int32{80: 28643}), Ports: []uint16{80}},
+		{Gateway: gateway("b"), Ports: []uint16{80, 81}},
+	}
+	for name, claims := range map[string][]provision.Claim{
+		"of no Gateway":      claims,
+		"of another Gateway": append(claims, provision.Claim{Gateway: gateway("c"), Service: remembering(all)}),
+	} {
+		var strays []*corev1.Service
+		if len(claims) == 2 {
+			strays = append(strays, remembering(all))
+		}
+		got := provision.Allot(claims, strays)
+		if a, b := got[gateway("a")], got[gateway("b")]; a[80] != 28643 || b[80] != 28644 || b[81] != 28645 {
+			t.Errorf("%s: %v and %v", name, a, b)
+		}
 	}
 }

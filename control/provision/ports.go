@@ -3,7 +3,6 @@ package provision
 import (
 	"cmp"
 	"hash/fnv"
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,58 +26,89 @@ type Claim struct {
 	// Service is the Gateway's as it is; nil if there is none. Its targetPorts
 	// remember what was allotted.
 	Service *corev1.Service
-	// Ports are those that clients connect to.
+	// Ports are those that clients connect to, each once.
 	Ports []uint16
+	// Served are those that replicas say they listen on for the Gateway.
+	Served []uint16
 }
 
 // Allot gives each claimed port one that no other Gateway has: the one that the
 // Service remembers, else a free one. It depends on the claims alone, not
 // on their order. A port that there is none left for is absent.
 //
+// Who may write a Service may have it remember whatever port he likes. So of those
+// that remember the same, the one that is served there keeps it; and what is
+// remembered for ports that nobody claims is only avoided.
+//
 // Strays are Services of Gateways that are gone, or that other ones replace. They
-// keep their ports as long as they exist, for they still lead clients there, whom
-// another Gateway must not answer.
+// still lead clients to their ports, whom another Gateway must not answer.
 func Allot(claims []Claim, strays []*corev1.Service) map[snapshot.Key]map[uint16]uint16 {
 	slices.SortFunc(claims, older)
-	taken := map[uint16]bool{}
-	all := make(map[snapshot.Key]map[uint16]uint16, len(claims))
-	for _, c := range claims {
-		all[c.Gateway] = map[uint16]uint16{}
-		// What is remembered for other ports stays taken: connections may be on them.
-		remembered := Remembered(c.Service)
-		for _, port := range slices.Sorted(maps.Keys(remembered)) {
-			target := remembered[port]
-			if taken[target] {
-				continue
-			}
-			taken[target] = true
-			if slices.Contains(c.Ports, port) {
-				all[c.Gateway][port] = target
-			}
-		}
+	a := allotment{all: make(map[snapshot.Key]map[uint16]uint16, len(claims)), taken: map[uint16]bool{}, avoided: map[uint16]bool{}}
+	for i := range claims {
+		a.all[claims[i].Gateway] = map[uint16]uint16{}
+		a.recall(&claims[i], true)
+	}
+	for i := range claims {
+		a.recall(&claims[i], false)
+		a.avoid(claims[i].Service)
 	}
 	for _, s := range strays {
-		for _, target := range Remembered(s) {
-			taken[target] = true
+		a.avoid(s)
+	}
+	for i := range claims {
+		a.fill(&claims[i])
+	}
+	return a.all
+}
+
+// allotment is who has which port.
+type allotment struct {
+	all            map[snapshot.Key]map[uint16]uint16
+	taken, avoided map[uint16]bool // those that are taken are avoided, too
+}
+
+// recall gives a Gateway what its Service remembers, all or what is served there.
+func (a *allotment) recall(c *Claim, served bool) {
+	remembered := Remembered(c.Service)
+	for _, port := range c.Ports {
+		target := remembered[port]
+		if target != 0 && !a.taken[target] && (!served || slices.Contains(c.Served, target)) {
+			a.give(c, port, target)
 		}
 	}
-	for _, c := range claims {
-		next := firstFor(c.Gateway)
-		for _, port := range c.Ports {
-			if all[c.Gateway][port] != 0 {
-				continue
-			}
-			if len(taken) == targets {
-				return all
-			}
-			for taken[next] {
-				next = after(next)
-			}
-			taken[next] = true
-			all[c.Gateway][port] = next
-		}
+}
+
+func (a *allotment) give(c *Claim, port, target uint16) {
+	a.taken[target], a.avoided[target] = true, true
+	a.all[c.Gateway][port] = target
+}
+
+func (a *allotment) avoid(service *corev1.Service) {
+	for _, target := range Remembered(service) {
+		a.avoided[target] = true
 	}
-	return all
+}
+
+// fill gives a Gateway ports that are free, or at least not taken.
+func (a *allotment) fill(c *Claim) {
+	next := firstFor(c.Gateway)
+	for _, port := range c.Ports {
+		if a.all[c.Gateway][port] != 0 {
+			continue
+		}
+		used := a.avoided
+		if len(used) == targets {
+			used = a.taken
+		}
+		if len(used) == targets {
+			return
+		}
+		for used[next] {
+			next = after(next)
+		}
+		a.give(c, port, next)
+	}
 }
 
 // firstFor is where the search for a Gateway's ports begins. It depends on the
@@ -97,8 +127,8 @@ func after(target uint16) uint16 {
 	return target + 1
 }
 
-// older orders claims: where two Services remember the same port, the older
-// Gateway keeps it.
+// older orders claims: where two Services remember the same port and that decides
+// nothing, the older Gateway keeps it.
 func older(a, b Claim) int {
 	return cmp.Or(a.Created.Compare(b.Created.Time), a.Gateway.Compare(b.Gateway))
 }

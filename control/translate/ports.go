@@ -68,6 +68,7 @@ func (t *Translator) allotPorts() {
 		}
 		claims = append(claims, provision.Claim{
 			Gateway: key, Created: t.gateways[key].object.CreationTimestamp, Service: p.service, Ports: numbers(p.open),
+			Served: servedPorts(t.replicas, gatewayName(key)),
 		})
 	}
 	for key, targets := range provision.Allot(claims, slices.Collect(maps.Values(strays))) {

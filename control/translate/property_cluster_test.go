@@ -3,6 +3,8 @@ package translate_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,7 +73,14 @@ func (w world) place(view translate.View) []snapshot.Change {
 	}
 	for _, name := range []string{"one", "two"} {
 		if w.IntN(3) == 0 {
-			said, err := json.Marshal(view.Serving())
+			serving := maps.Clone(view.Serving())
+			for _, gateway := range slices.Sorted(maps.Keys(serving)) {
+				if s := serving[gateway]; w.IntN(2) == 0 { // a replica may be far behind
+					s.Ports = []uint16{pick[uint16](w, 10000, 10001, 10002)}
+					serving[gateway] = s
+				}
+			}
+			said, err := json.Marshal(serving)
 			if err != nil {
 				w.t.Fatal(err)
 			}

@@ -22,6 +22,7 @@ func (t *Translator) translateReplicas() {
 		all := !slices.EqualFunc(before, next, samePod)
 		for key := range t.gateways {
 			if all || !sameServing(before, next, gatewayName(key)) {
+				t.work.reallot = t.work.reallot || !slices.Equal(servedPorts(before, gatewayName(key)), servedPorts(next, gatewayName(key)))
 				t.work.unplaced[key] = struct{}{}
 				t.unsettleServed(key, before, next, all)
 			}
@@ -74,6 +75,17 @@ func sameServing(a, b []provision.Replica, gateway string) bool {
 	return slices.EqualFunc(a, b, func(a, b provision.Replica) bool {
 		return reflect.DeepEqual(a.Serving[gateway], b.Serving[gateway])
 	})
+}
+
+// servedPorts are those that any replica says it listens on for a Gateway, in
+// rising order.
+func servedPorts(replicas []provision.Replica, gateway string) []uint16 {
+	var all []uint16
+	for i := range replicas {
+		all = append(all, replicas[i].Serving[gateway].Ports...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // answerOf is what is known of a listener: in a cluster what all replicas say,
