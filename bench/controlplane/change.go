@@ -5,16 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // change changes a route again and again while requests run: its backend's port
-// flips, and a filter comes and goes. No request may fail.
+// flips, and a filter comes and goes. Each change must take effect, no request may
+// fail, and what replicas say of themselves must not be written for it.
 func change(ctx context.Context, b *bench) error {
 	address, err := b.gateway(ctx, "gateway")
 	if err != nil {
@@ -23,81 +29,148 @@ func change(ctx context.Context, b *bench) error {
 	if err := b.echo(ctx, "echo"); err != nil {
 		return err
 	}
-	routes := b.gateways.HTTPRoutes(b.namespace)
-	if _, err := routes.Create(ctx, b.route("route", "gateway", "route.example", "echo"), metav1.CreateOptions{}); err != nil {
+	if _, err := b.gateways.HTTPRoutes(b.namespace).Create(ctx, b.route("route", "gateway", "route.example", "echo"), metav1.CreateOptions{}); err != nil {
 		return err
 	}
-	if _, err := newClient(1).until200(ctx, address, "route.example"); err != nil {
+	c := newClient(address, "route.example", 8)
+	if _, err := c.until200(ctx); err != nil {
 		return err
 	}
-	failures, requests, stop := hammer(ctx, address, "route.example", 8)
-	for round := range b.rounds {
-		if err := b.flip(ctx, round); err != nil {
-			stop()
-			return err
-		}
-		time.Sleep(200 * time.Millisecond) // requests meet each form of the route
-	}
-	stop()
-	say("change: %d changes under %d requests: %d failed", b.rounds, requests.Load(), len(failures.all))
-	return errors.Join(goal("requests that failed", len(failures.all), 0), failures.err())
-}
-
-func (b *bench) flip(ctx context.Context, round int) error {
-	routes := b.gateways.HTTPRoutes(b.namespace)
-	r, err := routes.Get(ctx, "route", metav1.GetOptions{})
+	before, err := b.placed(ctx)
 	if err != nil {
 		return err
 	}
+	requests := hammer(ctx, c, 8)
+	defer requests.stop()
+	var took []time.Duration
+	for round := range b.rounds {
+		t, err := b.flip(ctx, c, round)
+		if err != nil {
+			return err
+		}
+		took = append(took, t)
+		if err := pause(ctx, 100*time.Millisecond); err != nil { // requests meet each form of the route
+			return err
+		}
+	}
+	requests.stop()
+	after, err := b.placed(ctx)
+	if err != nil {
+		return err
+	}
+	written := 0
+	for key, version := range after {
+		if before[key] != version {
+			written++
+		}
+	}
+	r := &b.report
+	r.found(fmt.Sprintf("from the API server's answer to the effect, median of %d changes", b.rounds), quantile(took, 0.5))
+	r.found("longest", quantile(took, 1))
+	r.found("requests meanwhile", requests.sent.Load())
+	atMost(r, "requests that failed", requests.failed.Load(), 0)
+	atMost(r, "Leases, Services and EndpointSlices written for it", written, 0)
+	return nil
+}
+
+// flip changes the route and returns how long it took to have effect.
+func (b *bench) flip(ctx context.Context, c *client, round int) (time.Duration, error) {
+	want := answer{code: http.StatusOK, name: []string{"second", "first"}[round%2]}
 	ref := backendRef("echo", []gatewayv1.PortNumber{8080, 80}[round%2])
 	if round%4 < 2 {
+		want.round = fmt.Sprint(round)
 		ref.Filters = []gatewayv1.HTTPRouteFilter{{
 			Type:                   gatewayv1.HTTPRouteFilterResponseHeaderModifier,
-			ResponseHeaderModifier: &gatewayv1.HTTPHeaderFilter{Set: []gatewayv1.HTTPHeader{{Name: "round", Value: fmt.Sprint(round)}}},
+			ResponseHeaderModifier: &gatewayv1.HTTPHeaderFilter{Set: []gatewayv1.HTTPHeader{{Name: "round", Value: want.round}}},
 		}}
 	}
-	r.Spec.Rules[0].BackendRefs = []gatewayv1.HTTPBackendRef{ref}
-	_, err = routes.Update(ctx, r, metav1.UpdateOptions{})
-	return err
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error { // with a write of its status
+		routes := b.gateways.HTTPRoutes(b.namespace)
+		route, err := routes.Get(ctx, "route", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		route.Spec.Rules[0].BackendRefs = []gatewayv1.HTTPBackendRef{ref}
+		_, err = routes.Update(ctx, route, metav1.UpdateOptions{})
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	applied := time.Now()
+	for time.Since(applied) < 30*time.Second {
+		if got, err := c.get(ctx); err == nil && got == want {
+			return time.Since(applied), nil
+		}
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+	return 0, fmt.Errorf("change %d has no effect after 30 s", round)
 }
 
-// failures are those of concurrent requests.
-type failures struct {
-	mu  sync.Mutex
-	all []error
+// placed are the versions of what says where Gateways are served.
+func (b *bench) placed(ctx context.Context) (map[types.UID]string, error) {
+	own := metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=sluice"}
+	leases, err := b.core.CoordinationV1().Leases(b.installation).List(ctx, metav1.ListOptions{LabelSelector: ofReplicas})
+	if err != nil {
+		return nil, err
+	}
+	services, err := b.core.CoreV1().Services(b.namespace).List(ctx, own)
+	if err != nil {
+		return nil, err
+	}
+	endpoints, err := b.core.DiscoveryV1().EndpointSlices(b.namespace).List(ctx, own)
+	if err != nil {
+		return nil, err
+	}
+	all := map[types.UID]string{}
+	for _, list := range []runtime.Object{leases, services, endpoints} {
+		err := meta.EachListItem(list, func(o runtime.Object) error {
+			object, err := meta.Accessor(o)
+			if err == nil {
+				all[object.GetUID()] = object.GetResourceVersion()
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("no replica says what it serves")
+	}
+	return all, nil
 }
 
-func (f *failures) add(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.all = append(f.all, err)
+// requests are those that run until stop is called.
+type requests struct {
+	sent, failed atomic.Int64
+	stop         func()
 }
 
-// err is the first few.
-func (f *failures) err() error { return errors.Join(f.all[:min(len(f.all), 5)]...) }
-
-// hammer sends requests on so many connections until stop is called.
-func hammer(ctx context.Context, address, hostname string, connections int) (*failures, *atomic.Int64, func()) {
+// hammer sends requests on so many connections.
+func hammer(ctx context.Context, c *client, connections int) *requests {
 	ctx, cancel := context.WithCancel(ctx)
-	var failed failures
-	var requests atomic.Int64
+	var r requests
 	var all sync.WaitGroup
-	c := newClient(connections)
+	r.stop = func() { cancel(); all.Wait() }
 	for range connections {
 		all.Go(func() {
-			for ctx.Err() == nil {
-				code, err := c.get(ctx, address, hostname)
-				switch {
-				case ctx.Err() != nil:
+			for {
+				a, err := c.get(ctx)
+				if ctx.Err() != nil {
 					return
-				case err != nil:
-					failed.add(err)
-				case code != http.StatusOK:
-					failed.add(fmt.Errorf("the answer is %d", code))
 				}
-				requests.Add(1)
+				r.sent.Add(1)
+				if err == nil && a.code != http.StatusOK {
+					err = fmt.Errorf("the answer is %d", a.code)
+				}
+				if err != nil && r.failed.Add(1) <= 10 {
+					fmt.Fprintln(os.Stderr, "change:", err)
+				}
 			}
 		})
 	}
-	return &failed, &requests, func() { cancel(); all.Wait() }
+	return &r
 }

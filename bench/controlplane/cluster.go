@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -20,15 +23,16 @@ import (
 	gatewaytyped "sigs.k8s.io/gateway-api/pkg/client/clientset/versioned/typed/apis/v1"
 )
 
-// bench is the cluster and what a driver makes in it.
+// bench is the cluster, and what a driver makes in it.
 type bench struct {
 	options
+	report    report
 	core      kubernetes.Interface
 	gateways  gatewaytyped.GatewayV1Interface
 	namespace string // of the driver that runs
 }
 
-func newBench(o options) (*bench, error) {
+func newBench(ctx context.Context, o options) (*bench, error) {
 	rest, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
 	if err != nil {
 		return nil, err
@@ -42,37 +46,67 @@ func newBench(o options) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bench{options: o, core: core, gateways: gateways.GatewayV1()}, nil
+	b := &bench{options: o, core: core, gateways: gateways.GatewayV1()}
+	b.report.machine, err = b.machine(ctx)
+	return b, err
 }
 
-// inNamespace runs fn with a namespace of its own, and removes it.
-func (b *bench) inNamespace(ctx context.Context, name string, fn func() error) error {
+// machine says what is measured on.
+func (b *bench) machine(ctx context.Context) (string, error) {
+	nodes, err := b.core.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil || len(nodes.Items) == 0 {
+		return "", fmt.Errorf("the cluster's nodes: %w", cmp.Or(err, errors.New("there are none")))
+	}
+	node := nodes.Items[0].Status
+	load, _ := os.ReadFile("/proc/loadavg") // it is only told
+	averages, _, _ := strings.Cut(string(load)+" ", " ")
+	return fmt.Sprintf("Nodes: %d, with %s processors, Linux %s, Kubernetes %s. The load average of the drivers' machine was %s when they began.",
+		len(nodes.Items), node.Capacity.Cpu(), node.NodeInfo.KernelVersion, node.NodeInfo.KubeletVersion, cmp.Or(averages, "unknown")), nil
+}
+
+// inNamespace runs fn, for so long as a driver may take, with a namespace of its
+// own, and removes that whatever happens.
+func (b *bench) inNamespace(ctx context.Context, name string, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	b.namespace = name
 	if err := b.createNamespace(ctx, name); err != nil {
 		return err
 	}
-	err := fn()
-	return errors.Join(err, b.deleteNamespace(name))
+	return errors.Join(fn(ctx), b.deleteNamespace(name))
 }
 
+// createNamespace removes first what an earlier run has left.
 func (b *bench) createNamespace(ctx context.Context, name string) error {
-	_, err := b.core.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	_, err := b.core.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{})
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	if err := b.deleteNamespace(name); err != nil {
+		return err
+	}
+	_, err = b.core.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{})
 	return err
 }
 
-// deleteNamespace begins the deletion and waits for its end, so that what one
-// driver leaves costs the next nothing.
+// deleteNamespace deletes a namespace and waits until it is gone, so that what one
+// driver leaves costs the next nothing. It does so also when the program is to end.
 func (b *bench) deleteNamespace(name string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	namespaces := b.core.CoreV1().Namespaces()
-	if err := namespaces.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+	if err := namespaces.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return err
 	}
-	return wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		_, err := namespaces.Get(ctx, name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
+	if err != nil {
+		return fmt.Errorf("namespace %s is not removed: %w", name, err)
+	}
+	return nil
 }
 
 // gateway creates a Gateway with one HTTP listener, waits until it is programmed,
@@ -106,7 +140,8 @@ func (b *bench) gateway(ctx context.Context, name string) (address string, err e
 	return address, nil
 }
 
-// echo runs a backend of one Pod, whose Service has the ports 80 and 8080.
+// echo runs a backend of one Pod, whose Service has the ports 80, where it says
+// that its name is first, and 8080, where it is second.
 func (b *bench) echo(ctx context.Context, name string) error {
 	labels := map[string]string{"app": name}
 	_, err := b.core.AppsV1().Deployments(b.namespace).Create(ctx, &appsv1.Deployment{
@@ -117,7 +152,7 @@ func (b *bench) echo(ctx context.Context, name string) error {
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{Containers: []corev1.Container{{
 					Name: "echo", Image: b.image, ImagePullPolicy: corev1.PullIfNotPresent,
-					Args: []string{"echo", "--listen", name + "=0.0.0.0:8000", "--listen", name + "=0.0.0.0:8001"},
+					Args: []string{"echo", "--listen", "first=0.0.0.0:8000", "--listen", "second=0.0.0.0:8001"},
 				}}},
 			},
 		},

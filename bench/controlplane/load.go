@@ -2,21 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
+	"net/http"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // load makes thousands of routes, each with a Service and endpoints of its own
-// without Pods, changes endpoints and routes for a while, and says what Sluice's
-// Pods took of processor and memory, as the kubelet counts them.
-func load(ctx context.Context, b *bench) error {
+// without Pods, changes endpoints for a while, and says what Sluice's Pods took of
+// processor and memory, as the kubelet counts them.
+func load(ctx context.Context, b *bench) (err error) {
 	address, err := b.gateway(ctx, "gateway")
 	if err != nil {
 		return err
@@ -27,32 +25,46 @@ func load(ctx context.Context, b *bench) error {
 	names := make([]string, b.namespaces)
 	for i := range names {
 		names[i] = fmt.Sprintf("bench-load-%d", i)
-		if err := b.createNamespace(ctx, names[i]); err != nil {
-			return err
-		}
 	}
 	defer func() {
-		_ = b.each(context.Background(), len(names), func(i int) error { return b.deleteNamespace(names[i]) })
+		err = errors.Join(err, each(len(names), func(i int) error { return b.deleteNamespace(names[i]) }))
 	}()
-	total := b.namespaces * b.perNamespace
-	start := time.Now()
-	if err := b.each(ctx, total, func(i int) error { return b.workload(ctx, names[i%len(names)], i) }); err != nil {
+	if err := each(len(names), func(i int) error { return b.createNamespace(ctx, names[i]) }); err != nil {
 		return err
 	}
-	say("load: %d routes were made in %v", total, time.Since(start).Round(time.Second))
+
+	largest := b.watchUsage(ctx)
+	defer largest()
+	total := b.namespaces * b.perNamespace
+	start := time.Now()
+	if err := each(total, func(i int) error { return b.workload(ctx, names[i%len(names)], i) }); err != nil {
+		return err
+	}
+	b.report.found(fmt.Sprintf("time to make %d routes, Services and EndpointSlices", total), rounded(time.Since(start)))
 	last := b.route("last", "gateway", "last.example", "echo")
 	if _, err := b.gateways.HTTPRoutes(b.namespace).Create(ctx, last, metav1.CreateOptions{}); err != nil {
 		return err
 	}
-	if _, err := newClient(1).until200(ctx, address, "last.example"); err != nil {
+	c := newClient(address, "last.example", 1)
+	if _, err := c.until200(ctx); err != nil {
 		return err
 	}
+	if err := pause(ctx, settling); err != nil { // statuses are written
+		return err
+	}
+	if err := b.underChurn(ctx, names, total, c); err != nil {
+		return err
+	}
+	b.report.found("most anonymous memory of the Pod at any time, also while routes were made", largest().anonymous)
+	return nil
+}
 
+func (b *bench) underChurn(ctx context.Context, names []string, total int, c *client) error {
 	before, err := b.usage(ctx)
 	if err != nil {
 		return err
 	}
-	changes, err := b.churnEndpoints(ctx, names, total)
+	changes, failed, err := b.churnEndpoints(ctx, names, total, c)
 	if err != nil {
 		return err
 	}
@@ -60,10 +72,12 @@ func load(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	cores := float64(after.cpu-before.cpu) / float64(after.at.Sub(before.at))
-	say("load: %d routes, %d changes of endpoints in %v: %.3f cores, %d MiB anonymous, working set %d MiB, in %d Pods",
-		total, changes, b.churn, cores, after.anonymous>>20, after.workingSet>>20, after.pods)
-	return errors.Join(goal("anonymous MiB", after.anonymous>>20/int64(max(1, after.pods)), 100))
+	r := &b.report
+	atMost(r, fmt.Sprintf("anonymous memory of the Pod with %d routes, after %d changes of endpoints in %v", total, changes, b.churn), after.largest().anonymous, 100*mebibyte)
+	r.found("working set of the Pod, as the kubelet says", after.largest().workingSet)
+	r.found("processors' time by time, while endpoints changed", after.since(before))
+	atMost(r, "requests that failed meanwhile", failed, 0)
+	return nil
 }
 
 // workload is a route, its Service and its endpoints, which nobody has.
@@ -94,81 +108,24 @@ func slice(name string, i, round int) *discoveryv1.EndpointSlice {
 	return s
 }
 
-// churnEndpoints changes the endpoints of one Service after the other, twenty a second.
-func (b *bench) churnEndpoints(ctx context.Context, names []string, total int) (changes int, err error) {
+// churnEndpoints changes the endpoints of one Service after the other, twenty a
+// second, and sends a request after each.
+func (b *bench) churnEndpoints(ctx context.Context, names []string, total int, c *client) (changes, failed int, err error) {
 	next := time.NewTicker(50 * time.Millisecond)
 	defer next.Stop()
 	for end := time.Now().Add(b.churn); time.Now().Before(end); changes++ {
 		i := changes % total
 		if _, err := b.core.DiscoveryV1().EndpointSlices(names[i%len(names)]).Update(ctx, slice(fmt.Sprintf("route-%d", i), i, changes+1), metav1.UpdateOptions{}); err != nil {
-			return changes, err
+			return changes, failed, err
 		}
-		<-next.C
-	}
-	return changes, nil
-}
-
-// usage is what all of Sluice's Pods took until then.
-type usage struct {
-	at                    time.Time
-	cpu                   int64 // ns
-	anonymous, workingSet int64 // bytes
-	pods                  int
-}
-
-// summary is the part of the kubelet's /stats/summary that is read.
-type summary struct {
-	Pods []struct {
-		PodRef     struct{ Name, Namespace string }
-		Containers []struct {
-			CPU struct {
-				Time                 time.Time
-				UsageCoreNanoSeconds int64
-			}
-			Memory struct{ WorkingSetBytes, RSSBytes int64 }
+		if a, err := c.get(ctx); err != nil || a.code != http.StatusOK {
+			failed++
+		}
+		select {
+		case <-next.C:
+		case <-ctx.Done():
+			return changes, failed, ctx.Err()
 		}
 	}
-}
-
-// usage asks the kubelets, after the ten seconds in which they count anew.
-func (b *bench) usage(ctx context.Context) (usage, error) {
-	time.Sleep(12 * time.Second)
-	nodes, err := b.core.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return usage{}, err
-	}
-	u := usage{}
-	for _, node := range nodes.Items {
-		if err := b.add(ctx, &u, node); err != nil {
-			return usage{}, err
-		}
-	}
-	if u.pods == 0 {
-		return usage{}, errors.New("the kubelets know no Pod of Sluice in namespace sluice-system")
-	}
-	return u, nil
-}
-
-func (b *bench) add(ctx context.Context, u *usage, node corev1.Node) error {
-	body, err := b.core.CoreV1().RESTClient().Get().Resource("nodes").Name(node.Name).SubResource("proxy").Suffix("stats/summary").DoRaw(ctx)
-	if err != nil {
-		return err
-	}
-	var s summary
-	if err := json.Unmarshal(body, &s); err != nil {
-		return err
-	}
-	for _, pod := range s.Pods {
-		if pod.PodRef.Namespace != "sluice-system" || !strings.HasPrefix(pod.PodRef.Name, "sluice") {
-			continue
-		}
-		u.pods++
-		for _, c := range pod.Containers {
-			u.cpu += c.CPU.UsageCoreNanoSeconds
-			u.anonymous += c.Memory.RSSBytes
-			u.workingSet += c.Memory.WorkingSetBytes
-			u.at = c.CPU.Time
-		}
-	}
-	return nil
+	return changes, failed, nil
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"os"
 	"slices"
 	"time"
 
@@ -24,32 +22,34 @@ func probe(ctx context.Context, b *bench) error {
 	if err := b.echo(ctx, "echo"); err != nil {
 		return err
 	}
-	client := newClient(1)
+	c := newClient(address, "", 1)
 	var whole, after []time.Duration
 	wrong := 0
 	for i := range b.probe {
-		hostname := fmt.Sprintf("route-%d.example", i)
+		c.hostname = fmt.Sprintf("route-%d.example", i)
 		start := time.Now()
-		if _, err := b.gateways.HTTPRoutes(b.namespace).Create(ctx, b.probed(fmt.Sprintf("route-%d", i), hostname), metav1.CreateOptions{}); err != nil {
+		if _, err := b.gateways.HTTPRoutes(b.namespace).Create(ctx, b.probed(fmt.Sprintf("route-%d", i), c.hostname), metav1.CreateOptions{}); err != nil {
 			return err
 		}
 		applied := time.Now()
-		unexpected, err := client.until200(ctx, address, hostname)
+		unexpected, err := c.until200(ctx)
 		if err != nil {
 			return err
 		}
 		for _, u := range unexpected {
-			say("probe: %s: %s", hostname, u)
+			fmt.Fprintf(os.Stderr, "probe: %s: %s\n", c.hostname, u)
 		}
 		wrong += len(unexpected)
 		whole, after = append(whole, time.Since(start)), append(after, time.Since(applied))
 	}
-	say("probe: %d routes: from the API server's answer to the first 200: median %v, p99 %v, most %v; with the API server's time p99 %v; %d errors",
-		b.probe, quantile(after, 0.5), quantile(after, 0.99), quantile(after, 1), quantile(whole, 0.99), wrong)
-	return errors.Join(
-		goal("p99 from apply to the first 200", quantile(whole, 0.99), 50*time.Millisecond),
-		goal("errors", wrong, 0),
-	)
+	r := &b.report
+	r.found(fmt.Sprintf("from the API server's answer to the first 200, median of %d routes", b.probe), quantile(after, 0.5))
+	atMost(r, "p99", quantile(after, 0.99), time.Duration(b.relax)*50*time.Millisecond)
+	r.found("longest", quantile(after, 1))
+	r.found("with the API server's own time, median", quantile(whole, 0.5))
+	r.found("p99 of that", quantile(whole, 0.99))
+	atMost(r, "answers other than 404 and 200", wrong, 0)
+	return nil
 }
 
 func (b *bench) probed(name, hostname string) *gatewayv1.HTTPRoute {
@@ -66,58 +66,8 @@ func (b *bench) probed(name, hostname string) *gatewayv1.HTTPRoute {
 	return r
 }
 
-// client asks the Gateway for a hostname.
-type client struct{ http.Client }
-
-func newClient(connections int) client {
-	return client{http.Client{
-		Timeout:   5 * time.Second,
-		Transport: &http.Transport{MaxIdleConnsPerHost: connections},
-	}}
-}
-
-// get returns the status code.
-func (c client) get(ctx context.Context, address, hostname string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
-	if err != nil {
-		return 0, err
-	}
-	request.Host = hostname
-	response, err := c.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	_, err = io.Copy(io.Discard, response.Body)
-	return response.StatusCode, err
-}
-
-// until200 asks each 5 ms, and returns what came that is neither 404 nor 200.
-func (c client) until200(ctx context.Context, address, hostname string) (unexpected []string, err error) {
-	next := time.NewTicker(5 * time.Millisecond)
-	defer next.Stop()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		code, err := c.get(ctx, address, hostname)
-		switch {
-		case ctx.Err() != nil:
-			return unexpected, ctx.Err()
-		case err != nil:
-			unexpected = append(unexpected, err.Error())
-		case code == http.StatusOK:
-			return unexpected, nil
-		case code != http.StatusNotFound:
-			unexpected = append(unexpected, http.StatusText(code))
-		}
-		<-next.C
-	}
-	return unexpected, fmt.Errorf("%s is not served after 30 s", hostname)
-}
-
 // quantile is the value that the share q of all is not above.
 func quantile(all []time.Duration, q float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(all))
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))].Round(100 * time.Microsecond)
+	return rounded(sorted[min(len(sorted)-1, int(q*float64(len(sorted))))])
 }
