@@ -121,7 +121,7 @@ func (w *ServingWriter) write(ctx context.Context) bool {
 	w.mu.Unlock()
 	text, left := servingText(want)
 	if left > 0 {
-		w.complaints.say("size", "this replica serves more Gateways than it can say; the last ones by name will not be Programmed",
+		w.complaints.say("size", "this replica serves more than it can say; the Gateways with the most listeners will not be Programmed",
 			"gateways", len(want), "unsaid", left, "limit", maxServing, "fix", "divide the Gateways among installations of Sluice")
 	} else {
 		w.complaints.settle("size")
@@ -148,20 +148,22 @@ func (w *ServingWriter) write(ctx context.Context) bool {
 	return err == nil
 }
 
-// servingText is what is served in JSON, ordered by name, as far as the limit goes,
-// and how many Gateways are left out.
+// servingText is what is served in JSON, as far as the limit goes, and how many
+// Gateways are left out. The order is by size and then by name: one Gateway with
+// thousands of listeners, which many may add, is to silence no other.
 func servingText(serving map[string]provision.Serving) (text string, left int) {
-	var b strings.Builder
-	b.WriteByte('{')
-	for i, name := range slices.Sorted(maps.Keys(serving)) {
+	var entries []string
+	for _, name := range slices.Sorted(maps.Keys(serving)) {
 		entry, err := json.Marshal(map[string]provision.Serving{name: serving[name]})
-		if err != nil || b.Len()+len(entry) > maxServing {
-			return b.String() + "}", len(serving) - i
+		if err == nil {
+			entries = append(entries, string(entry[1:len(entry)-1])) // without the braces
 		}
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(entry[1 : len(entry)-1]) // without the braces
 	}
-	return b.String() + "}", 0
+	slices.SortStableFunc(entries, func(a, b string) int { return len(a) - len(b) })
+	size, fit := len("{}"), 0
+	for fit < len(entries) && size+len(entries[fit])+1 <= maxServing {
+		size += len(entries[fit]) + 1
+		fit++
+	}
+	return "{" + strings.Join(entries[:fit], ",") + "}", len(serving) - fit
 }

@@ -148,7 +148,8 @@ func TestServingIsMended(t *testing.T) {
 	})
 }
 
-// More than an annotation holds is left out from the end, and the log says so.
+// What is more than an annotation holds is left out, the largest first, and the log
+// says so.
 func TestServingHasALimit(t *testing.T) {
 	bubble(t, func(t *testing.T, server *apiServer) {
 		s := newSpeaker(t, server)
@@ -156,13 +157,17 @@ func TestServingHasALimit(t *testing.T) {
 		for i := range 4000 {
 			names = append(names, fmt.Sprintf("namespace-of-a-team/gateway-%04d", i))
 		}
-		s.Set(serving("0123456789abcdef", names...))
+		all := serving("0123456789abcdef", names...)
+		all["a/large"] = provision.Serving{Digest: "x", Ports: make([]uint16, 100_000)}
+		s.Set(all)
 		pass(time.Second)
 		var said map[string]provision.Serving
 		if err := json.Unmarshal([]byte(annotation(server)), &said); err != nil || len(annotation(server)) > 200<<10 {
 			t.Fatalf("%d bytes: %v", len(annotation(server)), err)
 		}
-		if _, first := said[names[0]]; !first || len(said) < 2000 || s.logged("the last ones by name") != 1 {
+		_, first := said[names[0]]
+		_, large := said["a/large"]
+		if !first || large || len(said) < 2000 || s.logged("the Gateways with the most listeners") != 1 {
 			t.Errorf("%d Gateways are said, and the log: %s", len(said), s.log.String())
 		}
 	})
