@@ -3,6 +3,7 @@ package kube_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -211,6 +212,7 @@ func (s *apiServer) asked(what string) int {
 }
 
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	content, _ := io.ReadAll(r.Body) // only then is it noticed when the client goes
 	namespace, name, part, path := "", "", "", strings.Split(r.URL.Path, "/")
 	if at := slices.Index(path, "namespaces"); at >= 0 && len(path) > at+2 {
 		namespace = path[at+1]
@@ -265,7 +267,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"kind":"GatewayList","apiVersion":"gateway.networking.k8s.io/v1","items":7}`))
 	case r.Method != http.MethodGet:
-		a.write(verb, snapshot.Key{Kind: kind, Namespace: namespace, Name: name}, part)
+		a.write(verb, snapshot.Key{Kind: kind, Namespace: namespace, Name: name}, part, content)
 	case verb == "get":
 		a.get(snapshot.Key{Kind: kind, Namespace: namespace, Name: name})
 	case verb == "watch":

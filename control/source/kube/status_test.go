@@ -379,7 +379,10 @@ func TestOnlyTheLeaderWrites(t *testing.T) {
 		a.lead(true)
 		pass(time.Second)
 		a.lead(false)
-		pass(time.Minute)
+		pass(time.Second)
+		close(release)
+		pass(time.Second)
+		expect(t, "what was being written", server.said(gw), "")
 		if n := server.written(); n != 2 {
 			t.Errorf("%d writes, want one for each object", n)
 		}
@@ -388,7 +391,6 @@ func TestOnlyTheLeaderWrites(t *testing.T) {
 		if n := server.written(); n != 2 {
 			t.Errorf("%d writes after the lead", n-2)
 		}
-		close(release)
 		a.lead(true)
 		pass(time.Second)
 		expect(t, "Gateway", server.said(gw), "Accepted=True Accepted\n")
