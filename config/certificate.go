@@ -1,21 +1,34 @@
 package config
 
 import (
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 )
 
-// maxCertificate bounds a chain and a key in PEM, each, in bytes: what a Secret
-// of Kubernetes may hold.
-const maxCertificate = 1 << 20
+// Bounds of a chain and a key in PEM, in bytes, and of a key of RSA, in bits. Whose
+// they are may be anybody who adds a listener, and a handshake must not take long
+// from others: with a key of 8192 bits a signature takes a second, and a chain is
+// sent at once.
+const (
+	maxChain = 64 << 10
+	maxKey   = 16 << 10
+	maxRSA   = 4096
+)
 
 // Pair parses the chain and the key and checks that they belong together. The
 // error says nothing of the key's content.
 func (c *Certificate) Pair() (*tls.Certificate, error) {
-	if len(c.Chain) > maxCertificate || len(c.Key) > maxCertificate {
-		return nil, errors.New("the chain or the key is larger than 1 MiB")
+	if len(c.Chain) > maxChain || len(c.Key) > maxKey {
+		return nil, errors.New("the chain is larger than 64 KiB, or the key than 16 KiB")
+	}
+	if leaf, err := c.leaf(); err == nil { // of other errors the next step tells
+		if public, ok := leaf.PublicKey.(*rsa.PublicKey); ok && public.N.BitLen() > maxRSA {
+			return nil, fmt.Errorf("the RSA key has %d bits, and %d is the most", public.N.BitLen(), maxRSA)
+		}
 	}
 	pair, err := tls.X509KeyPair(c.Chain, c.Key)
 	if err != nil {
