@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,8 @@ type cluster struct {
 	saved    *savedConfig     // nil without a folder for it
 	control  *control.Control // set before anything runs
 	leads    atomic.Bool
+	read     chan struct{} // closed when all objects have been read
+	first    sync.Once
 	batches  atomic.Uint64
 }
 
@@ -39,7 +42,7 @@ func newClusterGateway(o *controllerOptions) (*gateway, error) {
 	if err := raiseBinding(); err != nil {
 		log.Warn("ports below 1024 may not be had", "error", err)
 	}
-	c := &cluster{client: client}
+	c := &cluster{client: client, read: make(chan struct{})}
 	c.source = kube.New(kube.Options{Client: client, Namespace: o.namespace, Log: log, Seen: c.seen})
 	c.statuses = kube.NewStatusWriter(kube.StatusOptions{
 		Client: client, Source: c.source, Controller: o.translate.ControllerName, Log: log,
@@ -71,7 +74,7 @@ func (c *cluster) origin(o *controllerOptions) origin {
 		control: control.Options{Translate: o.translate, Applied: c.applied},
 		own:     o.own,
 		waiting: c.waiting,
-		leading: []func(context.Context){func(ctx context.Context) { c.election.Run(ctx, c.lead) }},
+		leading: []func(context.Context){c.runForLead},
 		following: []func(context.Context){
 			c.statuses.Run, c.placer.Run, c.serving.Run,
 		},
@@ -102,6 +105,16 @@ func (c *cluster) lead(leads bool) {
 // refused takes that the API server did not take what a Gateway needs.
 func (c *cluster) refused(gateway snapshot.Key, why string) { c.control.Refused(gateway, why) }
 
+// runForLead takes part in the election once all objects have been read: who knows
+// nothing has nothing to write.
+func (c *cluster) runForLead(ctx context.Context) {
+	select {
+	case <-c.read:
+		c.election.Run(ctx, c.lead)
+	case <-ctx.Done():
+	}
+}
+
 // applied hands on what a step of the loop has changed. Each replica knows what
 // the leader would write, because it may become the leader.
 func (c *cluster) applied(s *control.State, changed control.Changed) {
@@ -113,6 +126,7 @@ func (c *cluster) applied(s *control.State, changed control.Changed) {
 	}
 	if !s.Restored() {
 		c.serving.Set(s.View.Serving())
+		c.first.Do(func() { close(c.read) })
 	}
 	if c.saved != nil {
 		c.saved.note()
