@@ -56,15 +56,32 @@ type unit struct {
 
 // graph knows what each unit has read and which units must run again.
 type graph struct {
-	reads   map[unit][]snapshot.Key
-	readers map[snapshot.Key]readers
+	nodes   map[unit]*node
+	sources map[snapshot.Key]*source
 	dirty   map[stage]map[snapshot.Key]struct{}
 }
 
+// node is a unit that has read something. It and its sources point to each other,
+// because a cluster has many of both and their keys are long.
+type node struct {
+	unit  unit
+	reads []*source
+}
+
+// source is something that units have read. Nearly every one has few readers, for
+// which a map would be large, and some have thousands.
+type source struct {
+	key  snapshot.Key
+	few  []*node
+	many map[*node]struct{} // in place of few where there are more than maxFew
+}
+
+const maxFew = 8
+
 func newGraph() *graph {
 	return &graph{
-		reads:   map[unit][]snapshot.Key{},
-		readers: map[snapshot.Key]readers{},
+		nodes:   map[unit]*node{},
+		sources: map[snapshot.Key]*source{},
 		dirty:   map[stage]map[snapshot.Key]struct{}{},
 	}
 }
@@ -79,8 +96,10 @@ func (g *graph) mark(u unit) {
 
 // touch says that what a key stands for has changed: all its readers must run.
 func (g *graph) touch(key snapshot.Key) {
-	for u := range g.readers[key].all() {
-		g.mark(u)
+	if s := g.sources[key]; s != nil {
+		for n := range s.readers() {
+			g.mark(n.unit)
+		}
 	}
 }
 
@@ -93,70 +112,63 @@ func (g *graph) take(s stage) []snapshot.Key {
 
 // record replaces what a unit has read.
 func (g *graph) record(u unit, read map[snapshot.Key]struct{}) {
-	for _, key := range g.reads[u] {
-		if _, still := read[key]; !still {
-			g.unlink(key, u)
+	n := g.nodes[u]
+	if n == nil {
+		n = &node{unit: u}
+		g.nodes[u] = n
+	}
+	for _, s := range n.reads {
+		if _, still := read[s.key]; !still {
+			g.unlink(s, n)
 		}
 	}
 	if len(read) == 0 {
-		delete(g.reads, u)
+		delete(g.nodes, u)
 		return
 	}
+	n.reads = make([]*source, 0, len(read))
 	for key := range read {
-		g.readers[key] = g.readers[key].with(u)
-	}
-	g.reads[u] = slices.AppendSeq(make([]snapshot.Key, 0, len(read)), maps.Keys(read))
-}
-
-func (g *graph) unlink(key snapshot.Key, u unit) {
-	if left := g.readers[key].without(u); left.empty() {
-		delete(g.readers, key)
-	} else {
-		g.readers[key] = left
-	}
-}
-
-// readers are the units that have read a key. Nearly all keys have a single one,
-// for which a map would be half a kilobyte, and some have thousands.
-type readers struct {
-	few  []unit
-	many map[unit]struct{} // in place of few where they are more than maxFew
-}
-
-const maxFew = 8
-
-func (r readers) empty() bool { return len(r.few)+len(r.many) == 0 }
-
-func (r readers) all() iter.Seq[unit] {
-	if r.many != nil {
-		return maps.Keys(r.many)
-	}
-	return slices.Values(r.few)
-}
-
-func (r readers) with(u unit) readers {
-	switch {
-	case r.many != nil:
-		r.many[u] = struct{}{}
-	case slices.Contains(r.few, u):
-	case len(r.few) < maxFew:
-		r.few = append(r.few, u)
-	default:
-		r.many = map[unit]struct{}{u: {}}
-		for _, other := range r.few {
-			r.many[other] = struct{}{}
+		s := g.sources[key]
+		if s == nil {
+			s = &source{key: key}
+			g.sources[key] = s
 		}
-		r.few = nil
+		s.add(n)
+		n.reads = append(n.reads, s)
 	}
-	return r
 }
 
-func (r readers) without(u unit) readers {
-	delete(r.many, u)
-	if at := slices.Index(r.few, u); at >= 0 {
-		r.few = slices.Delete(r.few, at, at+1)
+func (g *graph) unlink(s *source, n *node) {
+	delete(s.many, n)
+	if at := slices.Index(s.few, n); at >= 0 {
+		s.few = slices.Delete(s.few, at, at+1)
 	}
-	return r
+	if len(s.few)+len(s.many) == 0 {
+		delete(g.sources, s.key)
+	}
+}
+
+func (s *source) readers() iter.Seq[*node] {
+	if s.many != nil {
+		return maps.Keys(s.many)
+	}
+	return slices.Values(s.few)
+}
+
+func (s *source) add(n *node) {
+	switch {
+	case s.many != nil:
+		s.many[n] = struct{}{}
+	case slices.Contains(s.few, n):
+	case len(s.few) < maxFew:
+		s.few = append(s.few, n)
+	default:
+		s.many = map[*node]struct{}{n: {}}
+		for _, other := range s.few {
+			s.many[other] = struct{}{}
+		}
+		s.few = nil
+	}
 }
 
 // reader reads for one unit and remembers what was read, misses too.
