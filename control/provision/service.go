@@ -103,6 +103,7 @@ func annotations(gateway *gatewayv1.Gateway) map[string]string {
 	for key, value := range gateway.Spec.Infrastructure.Annotations {
 		all[string(key)] = string(value)
 	}
+	delete(all, corev1.LastAppliedConfigAnnotation) // kubectl's own, about another object
 	return all
 }
 

@@ -63,7 +63,7 @@ func Buckets(object Object) []Key {
 		return []Key{Replicas()}
 	case *corev1.Service:
 		owner := metav1.GetControllerOf(o)
-		if owner != nil && owner.Kind == string(KindGateway) && o.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBySluice {
+		if owner != nil && owner.Kind == string(KindGateway) && owner.APIVersion == gatewayv1.GroupVersion.String() && o.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBySluice {
 			return []Key{ServicesFor(o.Namespace, owner.Name)}
 		}
 	case *gatewayv1.ListenerSet:

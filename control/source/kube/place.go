@@ -277,7 +277,7 @@ func (p *placing) claim(have, want snapshot.Object) error {
 	key := snapshot.KeyOf(have)
 	owner, wanted := metav1.GetControllerOf(have), metav1.GetControllerOf(want)
 	switch {
-	case !madeBySluice(have) || owner == nil || wanted == nil || owner.Kind != wanted.Kind || owner.Name != wanted.Name:
+	case !madeBySluice(have) || owner == nil || wanted == nil || owner.APIVersion != wanted.APIVersion || owner.Kind != wanted.Kind || owner.Name != wanted.Name:
 		return fmt.Errorf("%s %w", key, errForeign)
 	case have.GetDeletionTimestamp() != nil:
 		return fmt.Errorf("%s %w", key, errLeaving)
@@ -351,7 +351,7 @@ func gatewayOf(service snapshot.Object, controller gatewayv1.GatewayController) 
 		return snapshot.Key{}
 	}
 	owner := metav1.GetControllerOf(service)
-	if owner == nil || owner.Kind != string(snapshot.KindGateway) {
+	if owner == nil || owner.Kind != string(snapshot.KindGateway) || owner.APIVersion != gatewayv1.GroupVersion.String() {
 		return snapshot.Key{}
 	}
 	return snapshot.Key{Kind: snapshot.KindGateway, Namespace: service.GetNamespace(), Name: owner.Name}
