@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"testing"
 
@@ -36,21 +37,22 @@ var stricter = map[string]string{
 func TestRules(t *testing.T) {
 	c := newCluster(t)
 	mapper := restmapper.NewDiscoveryRESTMapper(must(restmapper.GetAPIGroupResources(c.core.Discovery()))(t))
-	documents := 0
-	for _, path := range must(filepath.Glob("../../control/source/file/testdata/c*/*.txtar"))(t) { // core, custom
+	documents, unknown := 0, maps.Clone(stricter)
+	for _, path := range must(filepath.Glob(filepath.Join(repository(), "control/source/file/testdata/c*/*.txtar")))(t) { // core, custom
 		for _, document := range readDocuments(t, path) {
 			documents++
 			name := fmt.Sprintf("%s: %s %s", filepath.Base(path), document.GetKind(), document.GetName())
 			server, local := c.offer(mapper, document), loadAlone(t, document)
 			_, known := stricter[name]
+			delete(unknown, name)
 			if differ := (server == nil) != (local == nil); differ != known {
 				t.Errorf("%s\n\tthe API server says: %v\n\tsluice run says: %v", name, server, local)
 			}
 		}
 	}
 	t.Logf("%d documents", documents)
-	if documents == 0 {
-		t.Error("there is no corpus")
+	for name := range unknown {
+		t.Errorf("the corpus has no %s", name)
 	}
 }
 

@@ -31,6 +31,12 @@ func TestPages(t *testing.T) {
 		t.Errorf("docs/cluster has %d pages, and %d are followed", len(files), len(pages))
 	}
 	r := newReader(t)
+	// What the pages leave there.
+	t.Cleanup(func() {
+		c.kubectl(nil, "delete", "--ignore-not-found", "--wait=false", "namespace/store", "clusterrolebinding/chihiro",
+			"clusterrolebinding/ian", "clusterrolebinding/everybody-reads")
+		c.kubectl(nil, "-n", "default", "delete", "--ignore-not-found", "--wait=false", "httproute/demo", "service/demo-echo", "deployment/demo-echo")
+	})
 	for _, name := range pages {
 		content := must(os.ReadFile(filepath.Join(repository(), "docs/cluster", name+".md")))(t)
 		blocks, err := page.Read(string(content))
