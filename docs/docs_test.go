@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,7 +77,12 @@ func runStep(t *testing.T, tr *trial.Trial, s page.Step, eventually bool) {
 	}
 }
 
-var link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+var (
+	link = regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	// heading and noAnchor find headings, and what their anchors leave out of them.
+	heading  = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	noAnchor = regexp.MustCompile(`[^\w -]`)
+)
 
 // TestLinks holds that links between files of the repository lead somewhere.
 func TestLinks(t *testing.T) {
@@ -86,8 +92,14 @@ func TestLinks(t *testing.T) {
 		}
 		content, err := os.ReadFile(name)
 		for _, match := range link.FindAllSubmatch(content, -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(name), string(match[1]))); err != nil {
+			target := name
+			if len(match[1]) > 0 {
+				target = filepath.Join(filepath.Dir(name), string(match[1]))
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s: %v", name, match[1], err)
+			} else if anchor := string(match[2]); anchor != "" && !slices.Contains(anchors(text(t, target)), anchor) {
+				t.Errorf("%s links to %s#%s, and there is no such heading", name, match[1], anchor)
 			}
 		}
 		return err
@@ -95,4 +107,12 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// anchors are those of a page's headings.
+func anchors(page string) (all []string) {
+	for _, match := range heading.FindAllStringSubmatch(page, -1) {
+		all = append(all, strings.ReplaceAll(noAnchor.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-"))
+	}
+	return all
 }
