@@ -56,4 +56,4 @@ conformance-standalone: ## the suite without a cluster, on both engines, about 4
 	cd test/conformance && go vet . && go test -count=1 -v .
 
 kubernetes: ## the tests in a cluster
-	test/kubernetes/run build/kubernetes.test -test.v
+	test/kubernetes/run --bare bash -ec 'build/kubernetes.test -test.v -test.run=Pages; test/kubernetes/install; build/kubernetes.test -test.parallel=8 -test.v'

@@ -54,14 +54,14 @@ func (t *Translator) translateBackend(r *reader, n backendName) (*config.Backend
 	if n.kind == snapshot.KindBackend {
 		return translateBackendObject(r, n, t.options.Cluster != nil && !n.local), nil
 	}
-	backend, found := translateService(r, n)
+	backend, found := t.translateService(r, n)
 	// An API server lets no EndpointSlice name an address of the proxy alone, but
 	// cannot know what domain names lead to.
 	backend.Restricted = t.options.Cluster != nil && slices.ContainsFunc(backend.Endpoints, func(e config.Endpoint) bool { return e.Host != "" })
 	return backend, found
 }
 
-func translateService(r *reader, n backendName) (*config.Backend, []diagnostic.Diagnostic) {
+func (t *Translator) translateService(r *reader, n backendName) (*config.Backend, []diagnostic.Diagnostic) {
 	next := &config.Backend{Name: n.String(), Protocol: config.AppHTTP}
 	service := snapshot.Get[*corev1.Service](r, n.namespace, n.name)
 	if service == nil {
@@ -80,6 +80,9 @@ func translateService(r *reader, n backendName) (*config.Backend, []diagnostic.D
 	}
 	slices := gatherSlices(r, n)
 	next.Endpoints = endpoints(slices, port.Name)
+	if t.options.Cluster != nil && len(slices) == 0 && len(service.Spec.Selector) > 0 {
+		return next, nil // Kubernetes makes a slice for the selector.
+	}
 	return next, reviewEndpoints(service, port, slices, next.Endpoints)
 }
 
