@@ -59,9 +59,10 @@ func (b *bench) machine(ctx context.Context) (string, error) {
 	}
 	node := nodes.Items[0].Status
 	load, _ := os.ReadFile("/proc/loadavg") // it is only told
-	averages, _, _ := strings.Cut(string(load)+" ", " ")
+	average, _, _ := strings.Cut(string(load), " ")
+	kernel, _, _ := strings.Cut(node.NodeInfo.KernelVersion, "-") // what distributions append says nothing here
 	return fmt.Sprintf("Nodes: %d, with %s processors, Linux %s, Kubernetes %s. The load average of the drivers' machine was %s when they began.",
-		len(nodes.Items), node.Capacity.Cpu(), node.NodeInfo.KernelVersion, node.NodeInfo.KubeletVersion, cmp.Or(averages, "unknown")), nil
+		len(nodes.Items), node.Capacity.Cpu(), kernel, node.NodeInfo.KubeletVersion, cmp.Or(average, "unknown")), nil
 }
 
 // inNamespace runs fn, for so long as a driver may take, with a namespace of its
@@ -135,7 +136,7 @@ func (b *bench) gateway(ctx context.Context, name string) (address string, err e
 		return true, nil
 	})
 	if err != nil {
-		return "", fmt.Errorf("Gateway %s/%s is not programmed: %w", b.namespace, name, err)
+		return "", fmt.Errorf("the Gateway %s/%s is not programmed: %w", b.namespace, name, err)
 	}
 	return address, nil
 }
@@ -168,7 +169,7 @@ func (b *bench) echo(ctx context.Context, name string) error {
 		return err == nil && d.Status.ReadyReplicas == 1, err
 	})
 	if err != nil {
-		return fmt.Errorf("Deployment %s/%s is not ready: %w", b.namespace, name, err)
+		return fmt.Errorf("the Deployment %s/%s is not ready: %w", b.namespace, name, err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,25 +52,14 @@ func (b *bench) restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gone := map[string]bool{}
 	for _, pod := range old {
-		gone[pod.Name] = true
 		if err := b.core.CoreV1().Pods(b.installation).Delete(ctx, pod.Name, metav1.DeleteOptions{}); err != nil {
 			return err
 		}
 	}
 	err = wait.PollUntilContextTimeout(ctx, time.Second, 3*time.Minute, true, func(ctx context.Context) (bool, error) {
 		pods, err := b.replicas(ctx)
-		ready := 0
-		for _, pod := range pods {
-			if gone[pod.Name] {
-				return false, err
-			}
-			if isReady(pod) {
-				ready++
-			}
-		}
-		return ready >= len(old), err
+		return err == nil && len(pods) >= len(old) && !slices.ContainsFunc(pods, unready), nil
 	})
 	if err != nil {
 		return fmt.Errorf("the Pods in namespace %s are not ready again: %w", b.installation, err)
@@ -77,13 +67,10 @@ func (b *bench) restart(ctx context.Context) error {
 	return nil
 }
 
-func isReady(pod corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
+func unready(pod corev1.Pod) bool {
+	return !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 // pause waits, or returns why it should not.

@@ -42,7 +42,7 @@ func (r *report) err() error { return errors.Join(r.missed...) }
 // write writes the findings as a page.
 func (r *report) write(name string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Measurements in a cluster\n\n%s\n\n| driver | | measured | goal |\n|---|---|---|---|\n", r.machine)
+	fmt.Fprintf(&b, "# Measurements in a cluster\n\n%s [bench/README.md](../bench/README.md#in-a-cluster) says what is measured, and how to do so again.\n\n| driver | | measured | goal |\n|---|---|---|---|\n", r.machine)
 	for _, row := range r.rows {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", row.driver, row.what, row.got, row.goal)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,15 +52,17 @@ func (u usage) since(before usage) (all cores) {
 	return all
 }
 
+// replicas are Sluice's Pods that are to stay.
 func (b *bench) replicas(ctx context.Context) ([]corev1.Pod, error) {
 	pods, err := b.core.CoreV1().Pods(b.installation).List(ctx, metav1.ListOptions{LabelSelector: ofReplicas})
 	if err != nil {
 		return nil, err
 	}
-	if len(pods.Items) == 0 {
+	staying := slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool { return pod.DeletionTimestamp != nil })
+	if len(staying) == 0 {
 		return nil, fmt.Errorf("no Pod of Sluice is in namespace %s", b.installation)
 	}
-	return pods.Items, nil
+	return staying, nil
 }
 
 // usage asks the kubelets until what they say is no older than the question: they
