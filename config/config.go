@@ -62,9 +62,10 @@ type Protocol string
 
 // The protocols of listeners.
 const (
-	// ProtocolHTTP is HTTP/1.1 in clear text.
+	// ProtocolHTTP is HTTP in clear text: HTTP/1.1, and HTTP/2 of clients that
+	// begin with its preface.
 	ProtocolHTTP Protocol = "HTTP"
-	// ProtocolHTTPS is HTTP/1.1 in TLS that ends here.
+	// ProtocolHTTPS is HTTP in TLS that ends here.
 	ProtocolHTTPS Protocol = "HTTPS"
 )
 
@@ -89,6 +90,14 @@ type Listener struct {
 	// Certificates are what an HTTPS listener shows, one for each type of key
 	// that clients may ask for, in the order of the Gateway.
 	Certificates []Certificate
+	// TLS is how an HTTPS listener speaks TLS; nil means the defaults.
+	TLS *ListenerTLS
+	// BackendCertificate is what backends that ask for a certificate are shown
+	// for requests of this listener (Gateway, spec.tls.backend); nil for none.
+	BackendCertificate *Certificate
+	// Client is what a ClientPolicy says of the clients; nil means the defaults.
+	// It is the same for all HTTP listeners that share a socket.
+	Client *ClientSettings
 }
 
 // Certificate is a chain and its private key, both in PEM.
@@ -99,6 +108,13 @@ type Certificate struct {
 	Chain []byte
 	// Key is secret: it is part of no print and no JSON.
 	Key []byte `json:"-"`
+}
+
+// TrustBundle is certificates of authorities, in PEM.
+type TrustBundle struct {
+	// Name says where it is from: "configmap/default/clients-ca".
+	Name string
+	PEM  []byte
 }
 
 // Binds are the addresses and ports that the listener listens on; [::] stands
@@ -121,7 +137,10 @@ type Route struct {
 	Name string
 	// Created orders routes with equally specific matches: the older wins, then
 	// the lesser namespace/name.
-	Created     time.Time
+	Created time.Time
+	// GRPC says that the route is a GRPCRoute: it takes requests of gRPC only,
+	// and backends whose protocol is AppHTTP get them in HTTP/2.
+	GRPC        bool
 	Attachments []Attachment
 	Rules       []Rule
 }
@@ -315,6 +334,11 @@ type Backend struct {
 	// unspecified or multicast addresses, those of a cloud's metadata, the data
 	// plane's own addresses, or Unix sockets are not used.
 	Restricted bool
+	// TLS is how the backend is spoken to in TLS; nil means clear text.
+	TLS *BackendTLS
+	// Fault answers every request to the backend, as where the policy that says
+	// how to verify it cannot be followed.
+	Fault *Fault
 }
 
 // Endpoint is one address of a backend: exactly one of Address, Host and Unix is set.

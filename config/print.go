@@ -1,8 +1,6 @@
 package config
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -135,25 +133,29 @@ func (p *printer) listener(l *Listener) {
 	p.line("listener", l.Name, number("port", l.Port), number("bindPort", l.BindPort), word("protocol", string(l.Protocol)), word("hostname", l.Hostname), list("addresses", addresses))
 	p.within(func() {
 		for i := range l.Certificates {
-			p.certificate(&l.Certificates[i])
+			p.certificate("certificate", &l.Certificates[i])
 		}
+		p.listenerTLS(l.TLS)
+		if l.BackendCertificate != nil {
+			p.certificate("backendCertificate", l.BackendCertificate)
+		}
+		p.clientSettings(l.Client)
 	})
 }
 
 // certificate prints where it is from and which one it is, by the names and the
 // SHA-256 fingerprint of its leaf. The key is not printed.
-func (p *printer) certificate(c *Certificate) {
+func (p *printer) certificate(key string, c *Certificate) {
 	leaf, err := c.leaf()
 	if err != nil {
-		p.line("certificate", c.Name, "invalid")
+		p.line(key, c.Name, "invalid")
 		return
 	}
 	names := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {
 		names = append(names, ip.String())
 	}
-	sum := sha256.Sum256(leaf.Raw)
-	p.line("certificate", c.Name, list("names", names), word("sha256", hex.EncodeToString(sum[:])))
+	p.line(key, c.Name, list("names", names), word("sha256", fingerprint(leaf.Raw)))
 }
 
 func (p *printer) route(r *Route) {
@@ -161,7 +163,7 @@ func (p *printer) route(r *Route) {
 	if !r.Created.IsZero() {
 		created = r.Created.UTC().Format(time.RFC3339)
 	}
-	p.line("route", r.Name, word("created", created))
+	p.line("route", r.Name, word("created", created), flag("grpc", r.GRPC))
 	p.within(func() {
 		for _, a := range r.Attachments {
 			p.attachment(a)
@@ -242,6 +244,8 @@ func (p *printer) backendRef(b *BackendRef) {
 func (p *printer) backend(b *Backend) {
 	p.line("backend", b.Name, string(b.Protocol), flag("restricted", b.Restricted))
 	p.within(func() {
+		p.fault(b.Fault)
+		p.backendTLS(b.TLS)
 		for i := range b.Endpoints {
 			p.endpoint(&b.Endpoints[i])
 		}

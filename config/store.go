@@ -12,7 +12,7 @@ import (
 // package raises the version: gob would fill what an old file lacks with zeros.
 const (
 	storeName    = "sluice-configuration"
-	storeVersion = 1
+	storeVersion = 2
 )
 
 // maxStored bounds a stored configuration in bytes, and maxResources what it has

@@ -1,0 +1,88 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// ListenerTLS is how an HTTPS listener speaks TLS. The zero value of a field
+// means its default.
+type ListenerTLS struct {
+	// MinVersion and MaxVersion are "1.2" or "1.3"; the defaults are 1.2 and 1.3.
+	MinVersion, MaxVersion string
+	// Ciphers are those of TLS 1.2, by their IANA names; the default is
+	// Mozilla's intermediate profile. Those of TLS 1.3 are not a choice.
+	Ciphers []string
+	// ALPN are the protocols to offer in the order of preference; the default
+	// is h2, http/1.1.
+	ALPN []string
+	// ClientAuth says whether clients are asked for a certificate.
+	ClientAuth ClientAuth
+	// ClientCAs are the authorities that sign certificates of clients.
+	ClientCAs []TrustBundle
+}
+
+// ClientAuth is a mode of validating clients' certificates (Gateway,
+// spec.tls.frontend.default.validation.mode).
+type ClientAuth string
+
+// The modes. The zero value asks for no certificate.
+const (
+	// ClientAuthValidOnly wants a certificate that one of the ClientCAs signed.
+	ClientAuthValidOnly ClientAuth = "AllowValidOnly"
+	// ClientAuthInsecureFallback asks for one and goes on without, and with one
+	// that is not valid.
+	ClientAuthInsecureFallback ClientAuth = "AllowInsecureFallback"
+)
+
+// BackendTLS is how a backend is verified (Gateway API, BackendTLSPolicy).
+type BackendTLS struct {
+	// Hostname is the server name that is sent, and, without SANs, the name that
+	// the backend's certificate must have.
+	Hostname string
+	// SANs are names of which the certificate must have one.
+	SANs []SubjectAltName
+	// CAs sign the backend's certificate; System says that those of the system
+	// do so too.
+	CAs    []TrustBundle
+	System bool
+}
+
+// SubjectAltName is a name in a certificate: exactly one of Hostname, which may
+// begin with "*.", and URI is set.
+type SubjectAltName struct {
+	Hostname string
+	URI      string
+}
+
+func (p *printer) listenerTLS(t *ListenerTLS) {
+	if t == nil {
+		return
+	}
+	p.line("tls", word("min", t.MinVersion), word("max", t.MaxVersion), list("ciphers", t.Ciphers), list("alpn", t.ALPN), word("clients", string(t.ClientAuth)))
+	p.within(func() { p.trust(t.ClientCAs) })
+}
+
+func (p *printer) backendTLS(t *BackendTLS) {
+	if t == nil {
+		return
+	}
+	var names []string
+	for _, n := range t.SANs {
+		names = append(names, n.Hostname+n.URI)
+	}
+	p.line("tls", word("hostname", t.Hostname), list("names", names), flag("system", t.System))
+	p.within(func() { p.trust(t.CAs) })
+}
+
+func (p *printer) trust(bundles []TrustBundle) {
+	for i := range bundles {
+		p.line("ca", bundles[i].Name, word("sha256", fingerprint(bundles[i].PEM)))
+	}
+}
+
+// fingerprint identifies what is too long to print.
+func fingerprint(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
