@@ -75,34 +75,3 @@ func Buckets(object Object) []Key {
 	}
 	return nil
 }
-
-// SecretRefs are the Secrets that the listeners of a Gateway or a ListenerSet
-// refer to, granted or not. Of other objects it is nil; object may be nil.
-func SecretRefs(object Object) []Key {
-	var refs []Key
-	add := func(namespace string, tls *gatewayv1.ListenerTLSConfig) {
-		if tls == nil {
-			return
-		}
-		for _, ref := range tls.CertificateRefs {
-			if (ref.Kind == nil || *ref.Kind == "Secret") && (ref.Group == nil || *ref.Group == "") {
-				in := namespace
-				if ref.Namespace != nil {
-					in = string(*ref.Namespace)
-				}
-				refs = append(refs, Key{Kind: KindSecret, Namespace: in, Name: string(ref.Name)})
-			}
-		}
-	}
-	switch o := object.(type) {
-	case *gatewayv1.Gateway:
-		for i := range o.Spec.Listeners {
-			add(o.Namespace, o.Spec.Listeners[i].TLS)
-		}
-	case *gatewayv1.ListenerSet:
-		for i := range o.Spec.Listeners {
-			add(o.Namespace, o.Spec.Listeners[i].TLS)
-		}
-	}
-	return refs
-}

@@ -52,6 +52,7 @@ var paths = map[snapshot.Kind]string{
 	snapshot.KindNamespace:                "/api/v1/namespaces",
 	snapshot.KindService:                  "/api/v1/services",
 	snapshot.KindSecret:                   "/api/v1/secrets",
+	snapshot.KindConfigMap:                "/api/v1/configmaps",
 	snapshot.KindPod:                      "/api/v1/pods",
 	snapshot.KindEndpointSlice:            "/apis/discovery.k8s.io/v1/endpointslices",
 	snapshot.KindLease:                    "/apis/coordination.k8s.io/v1/leases",

@@ -13,7 +13,7 @@ const (
 	// window is how long changes are gathered that follow another one. A rollout,
 	// or a person who applies a folder, changes many objects within milliseconds.
 	window = 5 * time.Millisecond
-	// patience is how long changes wait for the Secrets that they refer to.
+	// patience is how long changes wait for the Secrets and ConfigMaps that they refer to.
 	patience = 2 * time.Second
 )
 
@@ -21,7 +21,7 @@ const (
 // the last state only, so it is never larger than the cluster.
 type batch struct {
 	// refer is told each change in the moment in which it comes into the batch, and
-	// held is closed when the Secrets are there that the changes refer to; it is nil
+	// held is closed when the objects are there that the changes refer to; it is nil
 	// if they are. A Gateway and its new certificate so arrive together.
 	refer func(snapshot.Key, snapshot.Object)
 	held  func() <-chan struct{}
@@ -29,7 +29,7 @@ type batch struct {
 	// telling says that there is something to tell beside changes.
 	telling atomic.Bool
 
-	mu      sync.Mutex // taken before the lock of the Secrets
+	mu      sync.Mutex // taken before the lock of the referents
 	changes []snapshot.Change
 	places  map[snapshot.Key]int // in changes
 }

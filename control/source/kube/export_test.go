@@ -9,3 +9,6 @@ import (
 func NewClientOf(config *rest.Config, controller gatewayv1.GatewayController) (*Client, error) {
 	return newClient(config, managerOf(controller))
 }
+
+// References are the Secrets and ConfigMaps that an object refers to.
+var References = references

@@ -52,8 +52,8 @@ func (s *Source) follower(k kind, watcher *cache.ListWatch, example any) *follow
 	f := &follower{source: s, kind: k, again: make(chan struct{}, 1)}
 	f.sink = &sink{kind: k, store: s.store, replaced: f.read}
 	var into cache.ReflectorStore = f.sink
-	if k.name == snapshot.KindSecret {
-		into = secretSink{reader: s.secrets, listed: f.read}
+	if k.referent {
+		into = referentSink{kind: k, reader: s.referents, listed: f.read}
 	}
 	// This is the reflector's wait before it watches on where it was.
 	reconnect := wait.Backoff{Duration: firstRetry, Factor: 2, Jitter: 1, Steps: 10, Cap: lastRetry}
@@ -225,8 +225,8 @@ func (f *follower) forbidden(err error) *diagnostic.Diagnostic {
 	}
 	verbs, where, meanwhile := "list and watch", "all namespaces", "what was read before is served on"
 	switch {
-	case f.kind.name == snapshot.KindSecret:
-		verbs, meanwhile = "get, list and watch", fmt.Sprintf("those that listeners refer to are read one by one every %v", glance)
+	case f.kind.referent:
+		verbs, meanwhile = "get, list and watch", fmt.Sprintf("those that something refers to are read one by one every %v", glance)
 	case f.kind.replicas:
 		where = "namespace " + f.source.options.Namespace
 	}

@@ -28,6 +28,9 @@ type kind struct {
 	// served says that a missing definition is worth a warning: routes of other
 	// kinds may well be absent.
 	served bool
+	// referent says that objects are read as metadata, and those whole that something
+	// refers to.
+	referent bool
 	// replicas says that only what concerns Sluice's own replicas is read.
 	replicas bool
 }
@@ -42,7 +45,7 @@ func (k kind) definition() string { return k.resource + "." + k.version.Group }
 
 var gatewayGroup = schema.GroupVersion(gatewayv1.GroupVersion)
 
-// kinds are all that is read whole. Secrets and definitions are read as metadata.
+// kinds are all that is read whole. Referents and definitions are read as metadata.
 var kinds = []kind{
 	{name: snapshot.KindGatewayClass, version: gatewayGroup, resource: "gatewayclasses", cluster: true, spoken: true, served: true,
 		object: func() snapshot.Object { return &gatewayv1.GatewayClass{} }, list: func() runtime.Object { return &gatewayv1.GatewayClassList{} }},
@@ -54,7 +57,7 @@ var kinds = []kind{
 		object: func() snapshot.Object { return &gatewayv1.HTTPRoute{} }, list: func() runtime.Object { return &gatewayv1.HTTPRouteList{} }},
 	{name: snapshot.KindReferenceGrant, version: gatewayGroup, resource: "referencegrants", served: true,
 		object: func() snapshot.Object { return &gatewayv1.ReferenceGrant{} }, list: func() runtime.Object { return &gatewayv1.ReferenceGrantList{} }},
-	{name: snapshot.KindGRPCRoute, version: gatewayGroup, resource: "grpcroutes", spoken: true,
+	{name: snapshot.KindGRPCRoute, version: gatewayGroup, resource: "grpcroutes", spoken: true, served: true,
 		object: func() snapshot.Object { return &gatewayv1.GRPCRoute{} }, list: func() runtime.Object { return &gatewayv1.GRPCRouteList{} }},
 	{name: snapshot.KindTLSRoute, version: gatewayGroup, resource: "tlsroutes", spoken: true,
 		object: func() snapshot.Object { return &gatewayv1.TLSRoute{} }, list: func() runtime.Object { return &gatewayv1.TLSRouteList{} }},
@@ -62,7 +65,7 @@ var kinds = []kind{
 		object: func() snapshot.Object { return &gatewayv1.TCPRoute{} }, list: func() runtime.Object { return &gatewayv1.TCPRouteList{} }},
 	{name: snapshot.KindUDPRoute, version: gatewayGroup, resource: "udproutes", spoken: true,
 		object: func() snapshot.Object { return &gatewayv1.UDPRoute{} }, list: func() runtime.Object { return &gatewayv1.UDPRouteList{} }},
-	{name: snapshot.KindBackendTLSPolicy, version: gatewayGroup, resource: "backendtlspolicies", spoken: true,
+	{name: snapshot.KindBackendTLSPolicy, version: gatewayGroup, resource: "backendtlspolicies", spoken: true, served: true,
 		object: func() snapshot.Object { return &gatewayv1.BackendTLSPolicy{} }, list: func() runtime.Object { return &gatewayv1.BackendTLSPolicyList{} }},
 	{name: snapshot.KindBackend, version: v1alpha1.GroupVersion, resource: "backends", spoken: true, served: true,
 		object: func() snapshot.Object { return &v1alpha1.Backend{} }, list: func() runtime.Object { return &v1alpha1.BackendList{} }},
@@ -81,9 +84,13 @@ var kinds = []kind{
 		object: func() snapshot.Object { return &coordinationv1.Lease{} }, list: func() runtime.Object { return &coordinationv1.LeaseList{} }},
 }
 
-// secrets are read as metadata, and one by one where something refers to them.
-var secrets = kind{name: snapshot.KindSecret, version: corev1.SchemeGroupVersion, resource: "secrets", served: true,
-	object: func() snapshot.Object { return &corev1.Secret{} }}
+// referents are read as metadata, and one by one where something refers to them.
+var referents = []kind{
+	{name: snapshot.KindSecret, version: corev1.SchemeGroupVersion, resource: "secrets", served: true, referent: true,
+		object: func() snapshot.Object { return &corev1.Secret{} }},
+	{name: snapshot.KindConfigMap, version: corev1.SchemeGroupVersion, resource: "configmaps", served: true, referent: true,
+		object: func() snapshot.Object { return &corev1.ConfigMap{} }},
+}
 
 // definitions are read as metadata.
 var definitions = kind{name: snapshot.KindCustomResourceDefinition, resource: "customresourcedefinitions", cluster: true,
@@ -92,13 +99,12 @@ var definitions = kind{name: snapshot.KindCustomResourceDefinition, resource: "c
 
 // kindOf finds a kind by its name.
 func kindOf(name snapshot.Kind) (kind, bool) {
-	for _, k := range kinds {
-		if k.name == name {
-			return k, true
+	for _, all := range [][]kind{kinds, referents} {
+		for _, k := range all {
+			if k.name == name {
+				return k, true
+			}
 		}
-	}
-	if name == snapshot.KindSecret {
-		return secrets, true
 	}
 	return kind{}, false
 }
@@ -111,6 +117,8 @@ func newScheme() *runtime.Scheme {
 		metav1.AddToGroupVersion(scheme, k.version)
 		scheme.AddKnownTypes(k.version, k.object(), k.list())
 	}
-	scheme.AddKnownTypes(secrets.version, secrets.object())
+	for _, k := range referents {
+		scheme.AddKnownTypes(k.version, k.object())
+	}
 	return scheme
 }

@@ -28,6 +28,7 @@ func BenchmarkMemory(b *testing.B) {
 		{"route", 5_000, largeRoutes(5_000)},
 		{"endpoint", 40_000, largeSlices(400)},
 		{"secret", 5_000, largeSecrets(5_000)},
+		{"configmap", 5_000, largeConfigMaps(5_000)},
 	} {
 		b.Run(c.of, func(b *testing.B) {
 			server := newAPIServer(b)
@@ -121,6 +122,15 @@ func largeSecrets(n int) (all []snapshot.Object) {
 		s := secret(fmt.Sprint("secret-", i), "")
 		books(s)
 		all = append(all, s)
+	}
+	return all
+}
+
+func largeConfigMaps(n int) (all []snapshot.Object) {
+	for i := range n {
+		m := authority(fmt.Sprint("authority-", i), "")
+		books(m)
+		all = append(all, m)
 	}
 	return all
 }

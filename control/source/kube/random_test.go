@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,11 +14,12 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/source/kube"
 )
 
 // TestRandomHistories holds that whatever happens to objects, watches, connections
 // and rights, in the end the updates amount to what the API server has, and with
-// it to the Secrets that are referred to.
+// it to the Secrets and ConfigMaps that are referred to.
 func TestRandomHistories(t *testing.T) {
 	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -44,6 +46,9 @@ func TestRandomHistories(t *testing.T) {
 		})
 	}
 }
+
+// spoken are kinds whose statuses are no news.
+var spoken = []snapshot.Kind{snapshot.KindHTTPRoute, snapshot.KindGateway, snapshot.KindBackendTLSPolicy}
 
 // history makes things happen to a server.
 type history struct {
@@ -75,7 +80,8 @@ func (h history) step() {
 
 // requests are those for one kind.
 func (h history) requests() []string {
-	resource := []string{"gateways", "secrets", "httproutes", "services"}[h.random.IntN(4)]
+	resources := []string{"gateways", "secrets", "configmaps", "httproutes", "services"}
+	resource := resources[h.random.IntN(len(resources))]
 	return []string{"list " + resource, "watch " + resource, "get " + resource}
 }
 
@@ -84,7 +90,7 @@ func (h history) object() {
 	names := []string{"a", "b", "c", "d"}
 	name := func() string { return names[h.random.IntN(len(names))] }
 	var o snapshot.Object
-	switch h.random.IntN(5) {
+	switch h.random.IntN(7) {
 	case 0:
 		o = listens(name(), name(), name())
 	case 1:
@@ -97,6 +103,10 @@ func (h history) object() {
 		o = &corev1.Service{ObjectMeta: named("shop", name())}
 	case 4:
 		o = &discoveryv1.EndpointSlice{ObjectMeta: named("shop", name())}
+	case 5:
+		o = trusts(name(), name())
+	case 6:
+		o = authority(name(), fmt.Sprint(h.random.Uint64()))
 	}
 	if h.random.IntN(4) == 0 {
 		h.server.remove(snapshot.KeyOf(o))
@@ -125,18 +135,21 @@ func (h history) compare(w *world) string {
 	h.server.mu.Unlock()
 	wanted := map[snapshot.Key]bool{}
 	for _, o := range want {
-		for _, key := range snapshot.SecretRefs(o) {
+		for _, key := range kube.References(o) {
 			wanted[key] = true
 		}
 	}
-	maps.DeleteFunc(want, func(key snapshot.Key, _ snapshot.Object) bool { return key.Kind == snapshot.KindSecret && !wanted[key] })
+	referent := func(key snapshot.Key) bool {
+		return key.Kind == snapshot.KindSecret || key.Kind == snapshot.KindConfigMap
+	}
+	maps.DeleteFunc(want, func(key snapshot.Key, _ snapshot.Object) bool { return referent(key) && !wanted[key] })
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for key, o := range want {
 		got, latest := w.objects[key], w.source.Latest(key)
-		if key.Kind == snapshot.KindSecret {
-			latest = got // Secrets are not kept
+		if referent(key) {
+			latest = got // they are not kept
 		}
 		switch {
 		case got == nil || latest == nil:
@@ -145,7 +158,7 @@ func (h history) compare(w *world) string {
 			return "not the latest " + key.String()
 		case got.GetUID() != o.GetUID() || got.GetGeneration() != o.GetGeneration():
 			return "an old " + key.String()
-		case key.Kind != snapshot.KindHTTPRoute && key.Kind != snapshot.KindGateway && got.GetResourceVersion() != o.GetResourceVersion():
+		case !slices.Contains(spoken, key.Kind) && got.GetResourceVersion() != o.GetResourceVersion():
 			return "an old version of " + key.String()
 		}
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
-// Update is what the API server has to say: changed objects, and which kinds and
-// Secrets cannot be read.
+// Update is what the API server has to say: changed objects, and which kinds,
+// Secrets and ConfigMaps cannot be read.
 type Update struct {
 	Changes []snapshot.Change
 	// Diagnostics are all that are in force, not only the new ones.
@@ -40,21 +40,21 @@ type Options struct {
 // Source reads objects from an API server and follows their changes.
 //
 // It lists and watches what kinds.go names in all namespaces, and Pods and Leases
-// of its own namespace. Of Secrets it watches the metadata in all namespaces, and
-// gets those whole that a listener refers to: what the others hold never leaves
-// the API server. RBAC knows no right to metadata alone, though, so the role needs
-// get, list and watch for secrets; who may act as Sluice may read them all.
+// of its own namespace. Of Secrets and ConfigMaps it watches the metadata in all
+// namespaces, and gets those whole that something refers to: what the others hold
+// never leaves the API server. RBAC knows no right to metadata alone, though, so the
+// role needs get, list and watch for both; who may act as Sluice may read them all.
 //
-// A narrower role works too: without list and watch, each Secret that a listener
-// refers to is got once a minute, so a Role with get in the namespaces of the
-// certificates is enough, or with get for these Secrets by their names. The price
-// is a warning, and that a new certificate is noticed up to a minute later.
+// A narrower role works too: without list and watch, each one that something refers
+// to is got once a minute, so a Role with get in the namespaces of the certificates
+// is enough, or with get for these objects by their names. The price is a warning,
+// and that a new certificate is noticed up to a minute later.
 type Source struct {
-	options Options
-	store   *store
-	batch   *batch
-	secrets *secretReader
-	reach   *reach
+	options   Options
+	store     *store
+	batch     *batch
+	referents *referentReader
+	reach     *reach
 	// defined says that the store has all definitions.
 	defined atomic.Bool
 
@@ -67,9 +67,9 @@ type Source struct {
 func New(options Options) *Source {
 	s := &Source{options: options, findings: map[snapshot.Kind]diagnostic.Diagnostic{}, reach: &reach{log: options.Log}}
 	s.store = newStore(options.Client.manager, s.seen)
-	s.secrets = newSecretReader(options.Client.Get, options.Log)
-	s.batch = newBatch(s.secrets.refer, s.secrets.held)
-	s.secrets.put, s.secrets.nudge = s.batch.put, s.batch.nudge
+	s.referents = newReferentReader(options.Client.Get, options.Log)
+	s.batch = newBatch(s.referents.refer, s.referents.held)
+	s.referents.put, s.referents.nudge = s.batch.put, s.batch.nudge
 	return s
 }
 
@@ -88,8 +88,8 @@ func (s *Source) Run(ctx context.Context, update func(Update)) error {
 	if !s.settle(ctx) {
 		return nil
 	}
-	running.Go(func() { s.secrets.run(ctx) })
-	if held := s.secrets.held(); held != nil {
+	running.Go(func() { s.referents.run(ctx) })
+	if held := s.referents.held(); held != nil {
 		select {
 		case <-held:
 		case <-ctx.Done():
@@ -138,8 +138,8 @@ func (s *Source) seen(key snapshot.Key, object snapshot.Object, news bool) {
 
 // find notes why a kind cannot be read, or that it can.
 func (s *Source) find(k kind, found *diagnostic.Diagnostic) {
-	if k.name == snapshot.KindSecret {
-		s.secrets.watched(found == nil)
+	if k.referent {
+		s.referents.watched(k.name, found == nil)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,7 +171,7 @@ func (s *Source) diagnostics() []diagnostic.Diagnostic {
 	for _, d := range s.findings {
 		all = append(all, d)
 	}
-	all = append(all, s.secrets.diagnostics()...)
+	all = append(all, s.referents.diagnostics()...)
 	slices.SortFunc(all, func(a, b diagnostic.Diagnostic) int {
 		return cmp.Or(a.Object.Compare(b.Object), cmp.Compare(a.Message, b.Message))
 	})
@@ -180,7 +180,10 @@ func (s *Source) diagnostics() []diagnostic.Diagnostic {
 
 // followers make one for each kind.
 func (s *Source) followers() []*follower {
-	all := []*follower{s.follower(secrets, metadataWatcher(s.options.Client.metadata, secrets), &metav1.PartialObjectMetadata{})}
+	var all []*follower
+	for _, k := range referents {
+		all = append(all, s.follower(k, metadataWatcher(s.options.Client.metadata, k), &metav1.PartialObjectMetadata{}))
+	}
 	for _, k := range kinds {
 		all = append(all, s.follower(k, s.options.Client.watcher(k, s.options.Namespace), k.object()))
 	}

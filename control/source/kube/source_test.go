@@ -241,12 +241,12 @@ func TestNothingThatIsNotWantedIsRead(t *testing.T) {
 			&corev1.Pod{ObjectMeta: other}, &coordinationv1.Lease{ObjectMeta: other},
 			&corev1.Pod{ObjectMeta: named(ownNamespace, "o")}, &coordinationv1.Lease{ObjectMeta: named(ownNamespace, "o")},
 			&metav1.PartialObjectMetadata{ObjectMeta: named("", "gateways.example.com")},
-			&corev1.Secret{ObjectMeta: named("shop", "o")},
+			&corev1.Secret{ObjectMeta: named("shop", "o")}, &corev1.ConfigMap{ObjectMeta: named("shop", "o")},
 		)
 		w := follow(t, server)
 		w.untilFirst()
-		if len(w.objects) > 0 || server.asked("get secrets") > 0 {
-			t.Errorf("%v were read, and %d Secrets", slices.Collect(maps.Keys(w.objects)), server.asked("get secrets"))
+		if n := server.asked("get secrets") + server.asked("get configmaps"); len(w.objects) > 0 || n > 0 {
+			t.Errorf("%v were read, and %d Secrets and ConfigMaps", slices.Collect(maps.Keys(w.objects)), n)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package kube_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/source/kube"
 )
 
 // listens is a Gateway with a listener for each Secret.
@@ -35,6 +37,32 @@ func secret(name, content string) *corev1.Secret {
 
 func secretKey(name string) snapshot.Key {
 	return snapshot.Key{Kind: snapshot.KindSecret, Namespace: "shop", Name: name}
+}
+
+// trusts is a policy that trusts the authority in each ConfigMap.
+func trusts(name string, authorities ...string) *gatewayv1.BackendTLSPolicy {
+	policy := &gatewayv1.BackendTLSPolicy{ObjectMeta: named("shop", name)}
+	for _, authority := range authorities {
+		policy.Spec.Validation.CACertificateRefs = append(policy.Spec.Validation.CACertificateRefs,
+			gatewayv1.LocalObjectReference{Kind: "ConfigMap", Name: gatewayv1.ObjectName(authority)})
+	}
+	return policy
+}
+
+func authority(name, content string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: named("shop", name), Data: map[string]string{"ca.crt": content}}
+}
+
+func authorityKey(name string) snapshot.Key {
+	return snapshot.Key{Kind: snapshot.KindConfigMap, Namespace: "shop", Name: name}
+}
+
+func (w *world) untilAuthority(name, content string) {
+	w.t.Helper()
+	w.until(fmt.Sprintf("ConfigMap %s to be %q", name, content), func() bool {
+		m, ok := w.object(authorityKey(name)).(*corev1.ConfigMap)
+		return content == "" && !ok || ok && m.Data["ca.crt"] == content
+	})
 }
 
 // content is what the source handed on of a Secret.
@@ -247,4 +275,101 @@ func TestSecretsThatMayNotBeWatchedAreReadOneByOne(t *testing.T) {
 		server.put(secret("a", "4"))
 		w.untilContent("a", "4")
 	})
+}
+
+func TestConfigMapsFollowWhatRefersToThem(t *testing.T) {
+	inBubbles(t, func(t *testing.T, server *apiServer) {
+		a := authority("a", "1")
+		a.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: "{}"}
+		a.Data["settings"] = strings.Repeat("for nobody", 1000)
+		a.BinaryData = map[string][]byte{"image": []byte("for nobody")}
+		server.put(a, authority("other", "1"), secret("a", "not this one"), trusts("policy", "a", "late"))
+		w := follow(t, server)
+		w.untilFirst()
+		got, ok := w.object(authorityKey("a")).(*corev1.ConfigMap)
+		if !ok || got.Annotations != nil || len(got.BinaryData) != 0 || !maps.Equal(got.Data, map[string]string{"ca.crt": "1"}) {
+			t.Errorf("the first update has of the ConfigMap: %v", got)
+		}
+		if w.object(secretKey("a")) != nil || w.object(authorityKey("other")) != nil {
+			t.Error("what nothing refers to is there")
+		}
+
+		server.put(authority("a", "2"))
+		w.untilAuthority("a", "2")
+		server.put(authority("late", "1"))
+		w.untilAuthority("late", "1")
+		server.remove(authorityKey("late"))
+		w.untilAuthority("late", "")
+		server.remove(snapshot.KeyOf(trusts("policy")))
+		w.untilAuthority("a", "")
+		if n := server.asked("get configmaps"); n != 5 {
+			t.Errorf("%d times a ConfigMap was read, want 5: a twice, late before, when and after it was there", n)
+		}
+	})
+}
+
+// Rights to the one kind are no rights to the other.
+func TestConfigMapsThatMayNotBeWatchedAreReadOneByOne(t *testing.T) {
+	bubble(t, func(t *testing.T, server *apiServer) {
+		server.put(authority("a", "1"), trusts("policy", "a"), secret("b", "1"), listens("gw", "b"))
+		server.refuse(http.StatusForbidden, "list configmaps", "watch configmaps")
+		w := follow(t, server)
+		w.untilFirst()
+		w.untilAuthority("a", "1")
+		all := snapshot.Key{Kind: snapshot.KindConfigMap}
+		if found := w.diagnostic(all); !strings.HasPrefix(found.Fix, "give Sluice's ServiceAccount a role with get, list and watch for configmaps in all namespaces") {
+			t.Errorf("found %+v", found)
+		}
+		server.put(authority("a", "2"))
+		w.untilAuthority("a", "2")
+		time.Sleep(time.Hour)
+		if n := server.asked("get secrets"); n != 1 {
+			t.Errorf("the Secret was read %d times, though it may be watched", n)
+		}
+		server.refuse(http.StatusForbidden, "get configmaps a")
+		w.until("the refusal", func() bool {
+			return strings.HasPrefix(w.diagnostic(authorityKey("a")).Fix, "give Sluice's ServiceAccount a role with get for configmaps in namespace shop")
+		})
+		w.untilAuthority("a", "2")
+	})
+}
+
+func TestReferences(t *testing.T) {
+	elsewhere := gatewayv1.Namespace("elsewhere")
+	caRef := func(name string, namespace *gatewayv1.Namespace) gatewayv1.TLSConfig {
+		return gatewayv1.TLSConfig{Validation: &gatewayv1.FrontendTLSValidation{CACertificateRefs: []gatewayv1.ObjectReference{
+			{Kind: "ConfigMap", Name: gatewayv1.ObjectName(name), Namespace: namespace}, {Kind: "Secret", Name: "no-authority"}, {Group: "example.com", Kind: "ConfigMap", Name: "other"},
+		}}}
+	}
+	gateway := listens("gw", "own")
+	gateway.Spec.Listeners = append(gateway.Spec.Listeners, gatewayv1.Listener{TLS: &gatewayv1.ListenerTLSConfig{CertificateRefs: []gatewayv1.SecretObjectReference{
+		{Kind: new(gatewayv1.Kind("Other")), Name: "other"}, {Group: new(gatewayv1.Group("example.com")), Name: "other"}, {Name: "far", Namespace: &elsewhere},
+	}}}, gatewayv1.Listener{})
+	gateway.Spec.TLS = &gatewayv1.GatewayTLSConfig{
+		Backend: &gatewayv1.GatewayBackendTLS{ClientCertificateRef: &gatewayv1.SecretObjectReference{Name: "identity", Namespace: &elsewhere}},
+		Frontend: &gatewayv1.FrontendTLSConfig{
+			Default: caRef("clients", nil),
+			PerPort: []gatewayv1.TLSPortConfig{{Port: 443, TLS: caRef("partners", &elsewhere)}, {Port: 444}},
+		},
+	}
+	secret, configMap := secretKey("own"), authorityKey("clients")
+	in := func(key snapshot.Key, namespace, name string) snapshot.Key {
+		key.Namespace, key.Name = namespace, name
+		return key
+	}
+	for _, test := range []struct {
+		rule   string
+		object snapshot.Object
+		want   []snapshot.Key
+	}{
+		{"a Gateway refers to certificates and authorities, also in other namespaces", gateway,
+			[]snapshot.Key{in(secret, "elsewhere", "identity"), configMap, in(configMap, "elsewhere", "partners"), secret, in(secret, "elsewhere", "far")}},
+		{"a policy refers to authorities beside it", trusts("policy", "a", "b"), []snapshot.Key{authorityKey("a"), authorityKey("b")}},
+		{"a route refers to none", route("web"), nil},
+		{"what is gone refers to none", nil, nil},
+	} {
+		if got := kube.References(test.object); !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %v, want %v", test.rule, got, test.want)
+		}
+	}
 }

@@ -8,49 +8,50 @@ import (
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
-// secretSink takes what a reflector reads of Secrets, and keeps nothing of it: a
-// cluster may have thousands to which no listener refers.
-type secretSink struct {
-	reader *secretReader
+// referentSink takes what a reflector reads of Secrets or ConfigMaps, and keeps nothing
+// of it: a cluster may have thousands to which nothing refers.
+type referentSink struct {
+	kind   kind
+	reader *referentReader
 	listed func()
 }
 
 // Add implements cache.ReflectorStore.
-func (s secretSink) Add(object any) error {
+func (s referentSink) Add(object any) error {
 	o, err := meta.Accessor(object)
 	if err == nil {
-		s.reader.changed(keyOf(secrets, o))
+		s.reader.changed(keyOf(s.kind, o))
 	}
 	return err
 }
 
 // Update implements cache.ReflectorStore.
-func (s secretSink) Update(object any) error { return s.Add(object) }
+func (s referentSink) Update(object any) error { return s.Add(object) }
 
 // Delete implements cache.ReflectorStore.
-func (s secretSink) Delete(object any) error { return s.Add(object) }
+func (s referentSink) Delete(object any) error { return s.Add(object) }
 
 // Replace implements cache.ReflectorStore.
-func (s secretSink) Replace(list []any, _ string) error {
+func (s referentSink) Replace(list []any, _ string) error {
 	versions := make(map[snapshot.Key]string, len(list))
 	for _, object := range list {
 		o, err := meta.Accessor(object)
 		if err != nil {
 			return err
 		}
-		versions[keyOf(secrets, o)] = o.GetResourceVersion()
+		versions[keyOf(s.kind, o)] = o.GetResourceVersion()
 	}
-	s.reader.listed(versions)
+	s.reader.listed(s.kind.name, versions)
 	s.listed()
 	return nil
 }
 
 // Resync implements cache.ReflectorStore; there is nothing to do again.
-func (s secretSink) Resync() error { return nil }
+func (s referentSink) Resync() error { return nil }
 
 // Transformer implements cache.TransformingStore, so that a long list is small
 // while it arrives.
-func (s secretSink) Transformer() cache.TransformFunc {
+func (s referentSink) Transformer() cache.TransformFunc {
 	return func(object any) (any, error) {
 		o, err := meta.Accessor(object)
 		if err != nil {
