@@ -138,8 +138,8 @@ type Route struct {
 	// Created orders routes with equally specific matches: the older wins, then
 	// the lesser namespace/name.
 	Created time.Time
-	// GRPC says that the route is a GRPCRoute: it takes requests of gRPC only,
-	// and backends whose protocol is AppHTTP get them in HTTP/2.
+	// GRPC says that the route is a GRPCRoute: its matches compare the method
+	// that is called, and backends whose protocol is AppHTTP get HTTP/2.
 	GRPC        bool
 	Attachments []Attachment
 	Rules       []Rule
@@ -180,6 +180,9 @@ type Fault struct {
 
 // Match holds if each of its parts holds.
 type Match struct {
+	// RPC is set where the route is of gRPC, and stands in place of Path, Method
+	// and Query.
+	RPC  *RPCMatch
 	Path PathMatch
 	// Method is empty for any.
 	Method string
@@ -187,6 +190,16 @@ type Match struct {
 	Headers []ValueMatch
 	// Query parameters; names are unique and compared exactly.
 	Query []ValueMatch
+}
+
+// RPCMatch compares the method that a request calls by gRPC: it is sent with
+// POST to the path /service/method. Other requests do not match, and what the
+// content type is does not matter.
+type RPCMatch struct {
+	// Service and Method are empty for any.
+	Service, Method string
+	// Regex says that both are RE2 expressions that the whole name must match.
+	Regex bool
 }
 
 // PathMatchType is how a path is compared.

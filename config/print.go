@@ -40,13 +40,17 @@ func (b *Backend) String() string { return printed(func(p *printer) { p.backend(
 // String prints the filters, each on a line of its own; it is empty without any.
 func (f *Filters) String() string { return printed(func(p *printer) { p.filters(f) }) }
 
-// String prints the match on one line, as in "PathPrefix / method=GET".
+// String prints the match on one line, as in "PathPrefix / method=GET" or
+// "RPC service=shop.Cart method=Add".
 func (m *Match) String() string {
 	return strings.Join(m.words(), " ")
 }
 
 func (m *Match) words() []string {
 	words := []string{string(m.Path.Type), m.Path.Value}
+	if m.RPC != nil {
+		words = m.RPC.words()
+	}
 	if m.Method != "" {
 		words = append(words, word("method", m.Method))
 	}
@@ -55,6 +59,20 @@ func (m *Match) words() []string {
 	}
 	for _, q := range m.Query {
 		words = append(words, value("query", q))
+	}
+	return words
+}
+
+func (m *RPCMatch) words() []string {
+	words := []string{"RPC"}
+	for _, part := range []struct{ key, value string }{{"service", m.Service}, {"method", m.Method}} {
+		switch {
+		case part.value == "":
+		case m.Regex:
+			words = append(words, part.key+"~"+strconv.Quote(part.value))
+		default:
+			words = append(words, word(part.key, part.value))
+		}
 	}
 	return words
 }

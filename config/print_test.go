@@ -55,6 +55,14 @@ func whole() *config.Delta {
 				Matches: []config.Match{{Path: config.PathMatch{Type: config.PathPrefix, Value: "/"}}},
 				Fault:   &config.Fault{Status: 500, Reason: "no such filter"},
 			}},
+		}, {
+			Name: "grpcroute/default/cart", GRPC: true,
+			Attachments: []config.Attachment{{Listener: "default/gw/http", Hostnames: []string{"cart.shop.example"}}},
+			Rules: []config.Rule{{Matches: []config.Match{
+				{RPC: &config.RPCMatch{}},
+				{RPC: &config.RPCMatch{Service: "shop.Cart", Method: "Add"}, Headers: []config.ValueMatch{{Name: "env", Value: "canary"}}},
+				{RPC: &config.RPCMatch{Method: "Get|List", Regex: true}},
+			}}},
 		}},
 		Backends: []*config.Backend{{
 			Name: "service/default/web:80", Protocol: config.AppWebSocket, Restricted: true,
@@ -90,6 +98,12 @@ route httproute/default/shop created=1970-01-01T00:00:00Z
   rule 1
     match PathPrefix /
     fault 500 no such filter
+route grpcroute/default/cart grpc
+  at default/gw/http hostnames=cart.shop.example
+  rule 0
+    match RPC
+    match RPC service=shop.Cart method=Add header:env="canary"
+    match RPC method~"Get|List"
 backend service/default/web:80 ws restricted
   10.0.0.1:8080 ready serving
   [::1]:8080 serving terminating

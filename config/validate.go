@@ -134,6 +134,11 @@ func (v *validator) route(r *Route) {
 	for i := range r.Rules {
 		v.where = fmt.Sprintf("route %s rule %d", r.Name, i)
 		v.rule(&r.Rules[i])
+		for _, m := range r.Rules[i].Matches {
+			if (m.RPC != nil) != r.GRPC {
+				v.fail("match %q is not of the route's kind", m.String())
+			}
+		}
 	}
 }
 

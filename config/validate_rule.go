@@ -27,15 +27,10 @@ func (v *validator) rule(r *Rule) {
 }
 
 func (v *validator) match(m *Match) {
-	switch m.Path.Type {
-	case PathExact, PathPrefix:
-		if !strings.HasPrefix(m.Path.Value, "/") {
-			v.fail("path %q does not begin with /", m.Path.Value)
-		}
-	case PathRegex:
-		v.regex(m.Path.Value)
-	default:
-		v.fail("path match %q is not known", m.Path.Type)
+	if m.RPC != nil {
+		v.rpc(m)
+	} else {
+		v.path(m.Path)
 	}
 	v.values(m.Headers)
 	v.values(m.Query)
@@ -43,6 +38,32 @@ func (v *validator) match(m *Match) {
 		if h.Name != strings.ToLower(h.Name) {
 			v.fail("header %q is not in lower case", h.Name)
 		}
+	}
+}
+
+func (v *validator) rpc(m *Match) {
+	if m.Path != (PathMatch{}) || m.Method != "" || len(m.Query) > 0 {
+		v.fail("matches a method of gRPC, and something of HTTP beside it")
+	}
+	for _, name := range []string{m.RPC.Service, m.RPC.Method} {
+		if m.RPC.Regex {
+			v.regex(name)
+		} else if strings.Contains(name, "/") {
+			v.fail("%q has a /, which no name of a service or method has", name)
+		}
+	}
+}
+
+func (v *validator) path(m PathMatch) {
+	switch m.Type {
+	case PathExact, PathPrefix:
+		if !strings.HasPrefix(m.Value, "/") {
+			v.fail("path %q does not begin with /", m.Value)
+		}
+	case PathRegex:
+		v.regex(m.Value)
+	default:
+		v.fail("path match %q is not known", m.Type)
 	}
 }
 

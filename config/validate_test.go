@@ -18,6 +18,7 @@ func TestValidateAcceptsWhatIsValid(t *testing.T) {
 // Each case breaks one thing of a valid configuration.
 func TestValidateFinds(t *testing.T) {
 	rule := func(d *config.Delta) *config.Rule { return &d.Routes[0].Rules[0] }
+	rpc := func(d *config.Delta) *config.Match { return &d.Routes[1].Rules[0].Matches[2] }
 	tests := []struct {
 		want string
 		do   func(d *config.Delta)
@@ -55,6 +56,10 @@ func TestValidateFinds(t *testing.T) {
 		{"matched twice", func(d *config.Delta) {
 			rule(d).Matches[0].Headers = append(rule(d).Matches[0].Headers, rule(d).Matches[0].Headers[0])
 		}},
+		{"is not of the route's kind", func(d *config.Delta) { d.Routes[1].GRPC = false }},
+		{"something of HTTP beside it", func(d *config.Delta) { rpc(d).Method = "GET" }},
+		{"unexpected )", func(d *config.Delta) { rpc(d).RPC.Service = ")" }},
+		{`"Get/List" has a /`, func(d *config.Delta) { rpc(d).RPC = &config.RPCMatch{Method: "Get/List"} }},
 		{"a redirect and a rewrite", func(d *config.Delta) { rule(d).Filters.Redirect = &config.Redirect{Status: 302} }},
 		{"redirect has the status 305", func(d *config.Delta) { rule(d).Backends[0].Filters.Redirect.Status = 305 }},
 		{"mirrors 2/1", func(d *config.Delta) {
