@@ -59,9 +59,9 @@ func (a *attempt) connect(b *upstream.Backend, fresh bool) failure {
 	a.tried = append(a.tried, endpoint)
 	x.log.Endpoint = endpoint.String()
 	if fresh {
-		a.conn, err = x.Pool.Dial(endpoint, a.deadline)
+		a.conn, err = x.Pool.Dial(endpoint, upstream.Want{Deadline: a.deadline})
 	} else {
-		a.conn, a.reused, err = x.Pool.Get(endpoint, a.deadline)
+		a.conn, a.reused, err = x.Pool.Get(endpoint, upstream.Want{Deadline: a.deadline})
 	}
 	switch {
 	case err != nil:

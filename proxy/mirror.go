@@ -55,7 +55,7 @@ func (m *mirrored) run(b *upstream.Backend) {
 	if err != nil {
 		return
 	}
-	conn, err := w.Pool.Dial(endpoint, deadline)
+	conn, err := w.Pool.Dial(endpoint, upstream.Want{Deadline: deadline})
 	if err != nil {
 		return
 	}

@@ -172,7 +172,7 @@ func TestRequestThatWaitsForANameEndsWithTheLoop(t *testing.T) {
 		var err error
 		w.do(func() {
 			w.loop.Stop()
-			_, err = w.pool.Dial(b.Endpoints()[0], time.Time{})
+			_, err = w.pool.Dial(b.Endpoints()[0], upstream.Want{})
 		})
 		if upstream.Reason(err) != "stopped" || time.Since(began) != 0 {
 			t.Errorf("%v after %v", err, time.Since(began))

@@ -27,7 +27,7 @@ func BenchmarkPickGetPut(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		c, _, err := pool.Get(e, time.Time{})
+		c, _, err := pool.Get(e, upstream.Want{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -67,12 +67,12 @@ func TestPoolLooksBeforeItReuses(t *testing.T) {
 			Name: "web", Endpoints: []config.Endpoint{endpoint("10.0.0.1:80")},
 		}}})
 		e := backends.Backend("web").Endpoints()[0]
-		c, _, err := pool.Get(e, time.Time{})
+		c, _, err := pool.Get(e, upstream.Want{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		pool.Put(c)
-		if _, reused, _ := pool.Get(e, time.Time{}); reused || !conn.closed {
+		if _, reused, _ := pool.Get(e, upstream.Want{}); reused || !conn.closed {
 			t.Errorf("after %s: reused: %v, closed: %v", name, reused, conn.closed)
 		}
 	}

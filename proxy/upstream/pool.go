@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"time"
@@ -40,18 +41,29 @@ type Pool struct {
 	worker int
 	limits Limits
 
-	idle     map[*Endpoint]*connList
+	// peers has the first peer of each endpoint.
+	peers map[*Endpoint]*peer
+	// all are the idle connections.
 	all      connList
 	draining bool
 	// probe takes the byte that an idle connection must not have.
 	probe [1]byte
 }
 
+// Want is what a request asks of its connection.
+type Want struct {
+	// Deadline bounds the connect beside [Limits.ConnectTimeout]; zero: it does not.
+	Deadline time.Time
+	// Identity is shown to a backend in TLS that asks for a certificate; nil for
+	// none. The same identity is to be the same pointer: connections are kept by it.
+	Identity *tls.Certificate
+}
+
 // Conn is a connection to an endpoint. Whoever got it from a pool ends with
 // exactly one of [Pool.Put] and [Pool.Discard].
 type Conn struct {
 	loop.Conn
-	endpoint *Endpoint
+	peer *peer
 	// addr is the address of a domain name that the connection was made to.
 	addr netip.AddrPort
 	// expire is called when something happens to the idle connection; made once.
@@ -61,14 +73,14 @@ type Conn struct {
 }
 
 // Endpoint is the endpoint that the connection leads to.
-func (c *Conn) Endpoint() *Endpoint { return c.endpoint }
+func (c *Conn) Endpoint() *Endpoint { return c.peer.endpoint }
 
 func newPool(l loop.Loop, worker int, limits Limits) *Pool {
 	return &Pool{
 		loop:   l,
 		worker: worker,
 		limits: limits,
-		idle:   map[*Endpoint]*connList{},
+		peers:  map[*Endpoint]*peer{},
 		all:    connList{kind: byPool},
 	}
 }
@@ -83,22 +95,28 @@ func (p *Pool) Pick(b *Backend, tried []*Endpoint) (*Endpoint, error) {
 // Get is a connection to e without deadlines: an idle one if there is one, the
 // last that came back first, else a new one as by [Pool.Dial]. reused says
 // which. Handlers only.
-func (p *Pool) Get(e *Endpoint, deadline time.Time) (c *Conn, reused bool, err error) {
-	if c := p.takeIdle(e); c != nil {
+func (p *Pool) Get(e *Endpoint, w Want) (c *Conn, reused bool, err error) {
+	peer := p.enter(e, w.Identity)
+	if c := p.takeIdle(peer); c != nil {
 		e.countActive(1)
 		e.countReused()
 		return c, true, nil
 	}
-	c, err = p.Dial(e, deadline)
+	c, err = p.dial(peer, w)
 	return c, false, err
 }
 
 // Dial is a new connection to e, within [Limits.ConnectTimeout] and the
-// deadline (zero: none). The error is a [*ConnectError]. Handlers only.
-func (p *Pool) Dial(e *Endpoint, deadline time.Time) (*Conn, error) {
-	limit := p.loop.Now().Add(p.limits.ConnectTimeout)
-	if deadline.IsZero() || limit.Before(deadline) {
-		deadline = limit
+// deadline. The error is a [*ConnectError]. Handlers only.
+func (p *Pool) Dial(e *Endpoint, w Want) (*Conn, error) {
+	return p.dial(p.enter(e, w.Identity), w)
+}
+
+func (p *Pool) dial(peer *peer, w Want) (*Conn, error) {
+	e := peer.endpoint
+	deadline := p.loop.Now().Add(p.limits.ConnectTimeout)
+	if !w.Deadline.IsZero() && w.Deadline.Before(deadline) {
+		deadline = w.Deadline
 	}
 	e.countActive(1)
 	conn, addr, err := p.connect(e, deadline)
@@ -109,9 +127,10 @@ func (p *Pool) Dial(e *Endpoint, deadline time.Time) (*Conn, error) {
 	e.countConnect(err)
 	if err != nil {
 		e.countActive(-1)
+		p.leave(peer)
 		return nil, &ConnectError{Endpoint: e, Err: err}
 	}
-	c := &Conn{Conn: conn, endpoint: e, addr: addr}
+	c := &Conn{Conn: conn, peer: peer, addr: addr}
 	c.expire = func(error) {
 		if c.idle {
 			p.drop(c)
@@ -126,24 +145,20 @@ func (p *Pool) Dial(e *Endpoint, deadline time.Time) (*Conn, error) {
 // closes it: no byte of an endpoint can become part of the answer to a request
 // that was not yet made.
 func (p *Pool) Put(c *Conn) {
-	e := c.endpoint
+	peer, e := c.peer, c.peer.endpoint
 	e.countActive(-1)
+	defer p.leave(peer)
 	if p.draining || min(p.limits.IdlePerEndpoint, p.limits.Idle) <= 0 || !e.has(c.addr) {
 		c.Close()
 		return
 	}
-	list := p.idle[e]
-	if list == nil {
-		list = &connList{kind: byEndpoint}
-		p.idle[e] = list
-	}
-	if list.len >= p.limits.IdlePerEndpoint {
-		p.drop(list.oldest)
+	if peer.idle.len >= p.limits.IdlePerEndpoint {
+		p.drop(peer.idle.oldest)
 	} else if p.all.len >= p.limits.Idle {
 		p.drop(p.all.oldest)
 	}
 	c.idle = true
-	list.push(c)
+	peer.idle.push(c)
 	p.all.push(c)
 	c.SetWriteDeadline(time.Time{})
 	c.SetReadDeadline(p.loop.Now().Add(p.limits.IdleTimeout))
@@ -152,8 +167,9 @@ func (p *Pool) Put(c *Conn) {
 
 // Discard closes a connection that can carry no other request.
 func (p *Pool) Discard(c *Conn) {
-	c.endpoint.countActive(-1)
+	c.peer.endpoint.countActive(-1)
 	c.Close()
+	p.leave(c.peer)
 }
 
 // Drain closes all idle connections, now and those that come back later.
@@ -169,14 +185,13 @@ func (p *Pool) Idle() int { return p.all.len }
 
 // takeIdle takes the youngest sound connection. Notify speaks up only when this
 // handler waits; the probe hears now what the loop already has.
-func (p *Pool) takeIdle(e *Endpoint) *Conn {
-	list := p.idle[e]
-	for list != nil && list.youngest != nil {
-		c := list.youngest
+func (p *Pool) takeIdle(peer *peer) *Conn {
+	for peer.idle.youngest != nil {
+		c := peer.idle.youngest
 		p.unlink(c)
 		quiet := c.StopNotify()
 		c.SetReadDeadline(time.Time{})
-		if quiet && p.silent(c) && e.has(c.addr) {
+		if quiet && p.silent(c) && peer.endpoint.has(c.addr) {
 			return c
 		}
 		c.Close()
@@ -192,21 +207,23 @@ func (p *Pool) silent(c *Conn) bool {
 // forget closes the idle connections to endpoints that are gone.
 func (p *Pool) forget(gone []*Endpoint) {
 	for _, e := range gone {
-		list := p.idle[e]
-		for list != nil && list.oldest != nil {
-			p.drop(list.oldest)
+		for peer := p.peers[e]; peer != nil; peer = peer.next {
+			for peer.idle.oldest != nil {
+				p.drop(peer.idle.oldest)
+			}
+			p.tidy(peer)
 		}
-		delete(p.idle, e)
 	}
 }
 
 func (p *Pool) drop(c *Conn) {
 	p.unlink(c)
 	c.Close()
+	p.tidy(c.peer)
 }
 
 func (p *Pool) unlink(c *Conn) {
 	c.idle = false
-	p.idle[c.endpoint].remove(c)
+	c.peer.idle.remove(c)
 	p.all.remove(c)
 }

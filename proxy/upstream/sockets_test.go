@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy/loop"
@@ -71,7 +70,7 @@ func BenchmarkReuse(b *testing.B) {
 					for b.Loop() && err == nil {
 						var e *upstream.Endpoint
 						e, _ = w.pool.Pick(backend, nil)
-						if c, _, err = w.pool.Get(e, time.Time{}); err == nil {
+						if c, _, err = w.pool.Get(e, upstream.Want{}); err == nil {
 							w.pool.Put(c)
 						}
 					}

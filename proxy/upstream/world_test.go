@@ -91,7 +91,7 @@ func (w *world) getBefore(b *upstream.Backend, deadline time.Time) (c *upstream.
 	w.do(func() {
 		var e *upstream.Endpoint
 		if e, err = w.pool.Pick(b, nil); err == nil {
-			c, reused, err = w.pool.Get(e, deadline)
+			c, reused, err = w.pool.Get(e, upstream.Want{Deadline: deadline})
 		}
 	})
 	return c, reused, err

@@ -1,0 +1,54 @@
+package upstream
+
+import "crypto/tls"
+
+// peer is what a pool has of one endpoint, and, where that is spoken to in TLS,
+// as one identity.
+type peer struct {
+	endpoint *Endpoint
+	identity *tls.Certificate
+	// next is the same endpoint as another identity.
+	next *peer
+	// users are requests that have, or wait for, a connection.
+	users int
+	idle  connList
+}
+
+// enter makes a request a user of the peer, until it leaves.
+func (p *Pool) enter(e *Endpoint, identity *tls.Certificate) *peer {
+	first := p.peers[e]
+	for peer := first; peer != nil; peer = peer.next {
+		if peer.identity == identity {
+			peer.users++
+			return peer
+		}
+	}
+	peer := &peer{endpoint: e, identity: identity, users: 1, next: first, idle: connList{kind: byEndpoint}}
+	p.peers[e] = peer
+	return peer
+}
+
+func (p *Pool) leave(peer *peer) {
+	peer.users--
+	p.tidy(peer)
+}
+
+// tidy forgets a peer that nothing is left of. That of an endpoint without an
+// identity stays for as long as the endpoint: requests come and go.
+func (p *Pool) tidy(peer *peer) {
+	if peer.users > 0 || peer.idle.len > 0 || peer.identity == nil && !peer.endpoint.gone.Load() {
+		return
+	}
+	first := p.peers[peer.endpoint]
+	if first == peer {
+		first = peer.next
+	}
+	for other := first; other != nil; other = other.next {
+		if other.next == peer {
+			other.next = peer.next
+		}
+	}
+	if p.peers[peer.endpoint] = first; first == nil {
+		delete(p.peers, peer.endpoint)
+	}
+}
