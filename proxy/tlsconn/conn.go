@@ -19,15 +19,16 @@ const closeTime = time.Second
 
 // Conn is a connection in TLS. It implements loop.Conn.
 type Conn struct {
-	server *Server
+	side   *side
 	raw    loop.Conn
 	tls    *tls.Conn
 	name   string
 	closed error // what operations return after Close
 
 	// The handshake's.
+	server *Server // nil on the side of backends
 	choose func(name string) Certificates
-	left   int  // bytes that the client may send, or unlimited
+	left   int  // bytes that the peer may send, or unlimited
 	alert  byte // that this side has sent in the clear
 
 	readBy    time.Time
@@ -41,6 +42,7 @@ type Conn struct {
 	notify    func(error)
 	readable  func(error) // onReadable, made once
 	partialBy time.Time   // when a record that has begun is to be there
+	resumes   bool        // the peer may send tickets
 
 	writeBy  time.Time
 	out      []byte // encrypted, and not sent yet
@@ -49,8 +51,34 @@ type Conn struct {
 	writeErr error // the first
 }
 
+func newConn(s *side, raw loop.Conn) *Conn {
+	c := &Conn{side: s, raw: raw}
+	c.readable = c.onReadable
+	return c
+}
+
+// handshake ends by the deadline, and takes no more bytes of the peer than limit.
+// The error is an [*Error].
+func (c *Conn) handshake(deadline time.Time, limit int) error {
+	c.left, c.writeBy = limit, deadline
+	c.raw.SetReadDeadline(deadline)
+	c.raw.SetWriteDeadline(deadline)
+	err := c.tls.Handshake()
+	if sent := c.flush(); err == nil {
+		err = sent
+	}
+	c.left = unlimited
+	if err != nil {
+		return &Error{Reason: c.reason(err), ServerName: c.name, Err: err}
+	}
+	return nil
+}
+
 // ServerName is what the client asked for, in lower case; often empty.
 func (c *Conn) ServerName() string { return c.name }
+
+// Protocol is the one that both sides agreed on (RFC 7301), empty for none.
+func (c *Conn) Protocol() string { return c.tls.ConnectionState().NegotiatedProtocol }
 
 // Read implements loop.Conn.
 func (c *Conn) Read(p []byte) (int, error) {
@@ -142,13 +170,24 @@ func (c *Conn) onReadable(err error) {
 	case err != nil || c.probe():
 		c.callNotify(err)
 	default:
-		if c.partialBy.IsZero() {
-			c.partialBy = c.Loop().Now().Add(RecordTime)
-			if c.readBy.IsZero() || c.partialBy.Before(c.readBy) {
-				c.raw.SetReadDeadline(c.partialBy)
-			}
-		}
+		c.limitRecord()
 		c.raw.Notify(c.readable)
+	}
+}
+
+// limitRecord bounds the time of a record that has begun. Whole ones without
+// data are a backend's tickets; clients have no reason to send any.
+func (c *Conn) limitRecord() {
+	switch {
+	case c.resumes && !c.records.begun():
+		if !c.partialBy.IsZero() {
+			c.SetReadDeadline(c.readBy)
+		}
+	case c.partialBy.IsZero():
+		c.partialBy = c.Loop().Now().Add(RecordTime)
+		if c.readBy.IsZero() || c.partialBy.Before(c.readBy) {
+			c.raw.SetReadDeadline(c.partialBy)
+		}
 	}
 }
 
@@ -217,7 +256,7 @@ func (c *Conn) send() {
 	c.out, c.sending = nil, true
 	_, err := c.raw.Write(sending)
 	c.sending, c.writeErr = false, err
-	c.server.put(sending)
+	c.side.put(sending)
 	if c.sent != nil {
 		c.sent.Wake()
 	}
@@ -304,4 +343,4 @@ func (c *Conn) LocalAddr() netip.AddrPort { return c.raw.LocalAddr() }
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.raw.RemoteAddr() }
 
 // Loop implements loop.Conn.
-func (c *Conn) Loop() loop.Loop { return c.server.loop }
+func (c *Conn) Loop() loop.Loop { return c.side.loop }

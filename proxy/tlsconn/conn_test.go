@@ -111,7 +111,7 @@ var certificate = func() *tls.Certificate {
 	if err != nil {
 		panic(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"backend.example"}, NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(time.Hour)}
 	leaf, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		panic(err)

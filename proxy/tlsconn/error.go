@@ -28,11 +28,21 @@ func (e *Error) Unwrap() error { return e.Err }
 // ClientHello: a letter, where a record has a type from 20 to 24.
 func (e *Error) ClearText() bool { return e.Reason == reasonClearText }
 
-const reasonClearText = "clear_text"
+// Reasons that callers look for.
+const (
+	// ReasonUntrusted is a certificate of the peer that was not verified.
+	ReasonUntrusted = "untrusted"
+	// ReasonNoProtocol is a peer that speaks none of the protocols (RFC 7301 section 3.2).
+	ReasonNoProtocol = "no_application_protocol"
+
+	reasonClearText = "clear_text"
+	// noProtocol is crypto/tls's word for a peer's alert.
+	noProtocol = "tls: no application protocol"
+)
 
 var (
-	errOversized = errors.New("the client sent more than a handshake needs")
-	errFlooded   = errors.New("the client does not read what it makes the server write")
+	errOversized = errors.New("the peer sent more than a handshake needs")
+	errFlooded   = errors.New("the peer does not read what it makes this side write")
 )
 
 // alerts are the reasons why this side refuses (RFC 8446 section 6, RFC 7301
@@ -51,6 +61,7 @@ var alerts = map[byte]string{
 func (c *Conn) reason(err error) string {
 	var record tls.RecordHeaderError
 	var op *net.OpError
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &record) && record.Conn != nil: // the very first record
 		if first := record.RecordHeader[0]; first >= 'A' && first <= 'Z' {
@@ -59,12 +70,20 @@ func (c *Conn) reason(err error) string {
 		return "not_tls"
 	case errors.Is(err, errOversized):
 		return "oversized"
+	case errors.As(err, &untrusted):
+		return ReasonUntrusted
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "timeout"
 	case alerts[c.alert] != "":
 		return alerts[c.alert]
 	case errors.As(err, &op) && op.Op == "remote error":
-		return "refused_by_client"
+		if c.server != nil {
+			return "refused_by_client"
+		}
+		if op.Err.Error() == noProtocol {
+			return ReasonNoProtocol
+		}
+		return "refused_by_backend"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "closed"
 	}

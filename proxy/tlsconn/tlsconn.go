@@ -15,16 +15,22 @@ import (
 	"github.com/sluicegateway/sluice/proxy/loop"
 )
 
-// Server makes the TLS connections of one loop, and belongs to it.
-type Server struct {
+// side is what the connections of one loop have in common on one side of it:
+// that of clients or that of backends.
+type side struct {
 	loop  loop.Loop
-	turns turns
 	spare [][]byte
+}
+
+// Server makes the TLS connections of one loop's clients, and belongs to it.
+type Server struct {
+	side
+	turns turns
 }
 
 // NewServer makes a server of connections of l.
 func NewServer(l loop.Loop) *Server {
-	return &Server{loop: l, turns: turns{loop: l}}
+	return &Server{side: side{loop: l}, turns: turns{loop: l}}
 }
 
 // A write encrypts up to chunk bytes and sends them together. The records that
@@ -36,7 +42,7 @@ const (
 	spareBuffer = 32
 )
 
-func (s *Server) take() []byte {
+func (s *side) take() []byte {
 	if n := len(s.spare); n > 0 {
 		b := s.spare[n-1]
 		s.spare = s.spare[:n-1]
@@ -45,7 +51,7 @@ func (s *Server) take() []byte {
 	return make([]byte, 0, buffer)
 }
 
-func (s *Server) put(b []byte) {
+func (s *side) put(b []byte) {
 	if cap(b) >= buffer && len(s.spare) < spareBuffer {
 		s.spare = append(s.spare, b[:0])
 	}
@@ -79,18 +85,13 @@ var settings = &tls.Config{
 // is aborted. Handlers only. The error is an [*Error]; the connection then has
 // been told why and is to be closed by the caller.
 func (s *Server) Handshake(raw loop.Conn, deadline time.Time, choose func(name string) Certificates) (*Conn, error) {
-	c := &Conn{server: s, raw: raw, choose: choose, left: MaxHandshake, writeBy: deadline}
-	c.readable = c.onReadable
+	c := newConn(&s.side, raw)
+	c.server, c.choose = s, choose
 	c.tls = tls.Server((*transport)(c), settings)
-	raw.SetReadDeadline(deadline)
-	raw.SetWriteDeadline(deadline)
-	err := c.tls.Handshake()
-	if sent := c.flush(); err == nil {
-		err = sent
-	}
-	c.choose, c.left = nil, unlimited
+	err := c.handshake(deadline, MaxHandshake)
+	c.server, c.choose = nil, nil
 	if err != nil {
-		return nil, &Error{Reason: c.reason(err), ServerName: c.name, Err: err}
+		return nil, err
 	}
 	return c, nil
 }

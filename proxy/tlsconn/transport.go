@@ -65,7 +65,7 @@ func (t *transport) Write(p []byte) (int, error) {
 		return 0, errFlooded
 	}
 	if t.out == nil {
-		t.out = t.server.take()
+		t.out = t.side.take()
 	}
 	t.out = append(t.out, p...)
 	return len(p), nil
@@ -98,6 +98,9 @@ type records struct {
 	body   int // bytes of the body that are to come
 	ended  int // by the last read
 }
+
+// begun reports whether a record is there in part.
+func (r *records) begun() bool { return r.have > 0 || r.body > 0 }
 
 func (r *records) follow(p []byte) {
 	r.ended = 0
