@@ -62,7 +62,7 @@ func AppendResponse(dst []byte, r *message.Response, clientMinor uint8) []byte {
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(r.Status), 10)
 	dst = append(dst, ' ')
-	if reason := r.Reason; reason != "" && printable(reason) {
+	if reason := r.Reason; reason != "" && message.Printable(reason) {
 		dst = append(dst, reason...)
 	} else {
 		dst = append(dst, http.StatusText(r.Status)...)
@@ -130,7 +130,7 @@ func AppendLastChunk(dst []byte, trailer *message.Header) []byte {
 
 func appendFields(dst []byte, h *message.Header) []byte {
 	for i := range h.Fields {
-		if f := &h.Fields[i]; kindOf(f.Name) == endToEnd {
+		if f := &h.Fields[i]; message.KindOf(f.Name) == message.EndToEnd {
 			dst = appendField(dst, f)
 		}
 	}
@@ -138,7 +138,7 @@ func appendFields(dst []byte, h *message.Header) []byte {
 }
 
 func appendField(dst []byte, f *message.Field) []byte {
-	if !isToken(f.Name) || !printable(f.Value) {
+	if !message.IsToken(f.Name) || !message.Printable(f.Value) {
 		return dst
 	}
 	dst = append(dst, f.Name...)
@@ -174,7 +174,7 @@ func appendConnection(dst []byte, closes, te, upgrade bool) []byte {
 // appendVisible appends a part of a first line, with bytes that would end it
 // percent-encoded.
 func appendVisible(dst []byte, s string) []byte {
-	if printable(s) && strings.IndexByte(s, ' ') < 0 && strings.IndexByte(s, '\t') < 0 {
+	if message.Printable(s) && strings.IndexByte(s, ' ') < 0 && strings.IndexByte(s, '\t') < 0 {
 		return append(dst, s...)
 	}
 	const digits = "0123456789ABCDEF"

@@ -178,7 +178,7 @@ func (d *ChunkDecoder) stepExtension(c byte) error {
 	if d.extended++; d.extended > maxExtensions {
 		return errExtensions
 	}
-	space, token := c == ' ' || c == '\t', tokenByte[c]
+	space, token := c == ' ' || c == '\t', message.TokenByte(c)
 	switch d.state {
 	case chunkSpace:
 		if c == ';' {
@@ -228,7 +228,7 @@ func (d *ChunkDecoder) stepName(c byte) error {
 	case inName && c == '\r':
 		d.state = chunkLF
 	default:
-		return unless(inName && tokenByte[c])
+		return unless(inName && message.TokenByte(c))
 	}
 	return nil
 }
@@ -304,7 +304,7 @@ func (d *ChunkDecoder) parseTrailer(section string) error {
 // allowedTrailer reports whether a field may come in a trailer. Names with an
 // underscore are dropped as they are in heads.
 func allowedTrailer(name string) bool {
-	return !essential(name) && strings.IndexByte(name, '_') < 0
+	return !message.Essential(name) && strings.IndexByte(name, '_') < 0
 }
 
 func hexValue(c byte) (byte, bool) {

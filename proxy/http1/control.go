@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/sluicegateway/sluice/proxy/message"
@@ -36,21 +35,21 @@ var (
 )
 
 // take reads a field. It reports false for a field that is not its own.
-func (c *control) take(kind fieldKind, value string) (bool, error) {
+func (c *control) take(kind message.FieldKind, value string) (bool, error) {
 	switch kind {
-	case fieldConnection:
+	case message.FieldConnection:
 		return true, c.takeConnection(value)
-	case fieldContentLength:
+	case message.FieldContentLength:
 		return true, c.takeLength(value)
-	case fieldTransferEncoding:
+	case message.FieldTransferEncoding:
 		return true, c.takeCoding(value)
-	case fieldUpgrade:
+	case message.FieldUpgrade:
 		if c.upgrade != "" {
 			value = c.upgrade + ", " + value
 		}
 		c.upgrade = value
 		return true, nil
-	case fieldDropped:
+	case message.FieldTrailer, message.FieldDropped:
 		return true, nil
 	}
 	return false, nil
@@ -60,11 +59,8 @@ func (c *control) takeLength(value string) error {
 	if c.length != message.LengthUnknown {
 		return errLengthTwice
 	}
-	if value == "" || value[0] < '0' || value[0] > '9' || value[0] == '0' && len(value) > 1 {
-		return errLength
-	}
-	n, err := strconv.ParseInt(value, 10, 64)
-	if err != nil {
+	n, ok := message.ParseLength(value)
+	if !ok {
 		return errLength
 	}
 	c.length = n
@@ -83,8 +79,8 @@ func (c *control) takeCoding(value string) error {
 	for more {
 		var coding string
 		coding, rest, more = strings.Cut(rest, ",")
-		coding = trimSpace(coding)
-		if !isToken(coding) || more && message.EqualFold(coding, "chunked") {
+		coding = message.TrimSpace(coding)
+		if !message.IsToken(coding) || more && message.EqualFold(coding, "chunked") {
 			return errCoding
 		}
 	}
@@ -95,7 +91,7 @@ func (c *control) takeConnection(value string) error {
 	for option, rest, more := cutElement(value); ; option, rest, more = cutElement(rest) {
 		switch {
 		case option == "": // lists may have empty elements (RFC 9110 section 5.6.1)
-		case !isToken(option):
+		case !message.IsToken(option):
 			return errConnection
 		case message.EqualFold(option, "close"):
 			c.close = true
@@ -103,7 +99,7 @@ func (c *control) takeConnection(value string) error {
 			c.keepAlive = true
 		case message.EqualFold(option, "upgrade"):
 			c.mayUpgrade = true
-		case essential(option): // TE among them, which is never forwarded as it is
+		case message.Essential(option): // TE among them, which is never forwarded as it is
 		case c.optionCount == maxOptions:
 			return errTooManyNames
 		default:
@@ -119,7 +115,7 @@ func (c *control) takeConnection(value string) error {
 // cutElement splits off the first element of a list.
 func cutElement(list string) (element, rest string, more bool) {
 	element, rest, more = strings.Cut(list, ",")
-	return trimSpace(element), rest, more
+	return message.TrimSpace(element), rest, more
 }
 
 // checkFraming refuses what could be read in two ways.

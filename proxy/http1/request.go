@@ -26,7 +26,7 @@ var (
 //
 // The strings of r are views of buf. Scheme is left empty.
 func (p *Parser) Request(buf []byte, r *message.Request) (n int, err error) {
-	if len(buf) > 0 && !tokenByte[buf[0]] && buf[0] != '\r' {
+	if len(buf) > 0 && !message.TokenByte(buf[0]) && buf[0] != '\r' {
 		return 0, errMethod // another protocol: its first line may never end
 	}
 	n, err = p.scan(buf)
@@ -67,7 +67,7 @@ func parseRequest(head string, r *message.Request) error {
 func parseRequestLine(line string, r *message.Request) error {
 	method, rest, _ := strings.Cut(line, " ")
 	target, version, _ := strings.Cut(rest, " ")
-	if !isToken(method) {
+	if !message.IsToken(method) {
 		return errMethod
 	}
 	minor, ok, err := parseVersion(version)
@@ -131,13 +131,9 @@ func parsePath(target string, r *message.Request) error {
 	return checkQuery(query)
 }
 
-// checkQuery allows every visible ASCII byte but "#": more than RFC 3986, as
-// browsers send "[", "|" and the like in the clear.
 func checkQuery(query string) error {
-	for i := range len(query) {
-		if c := query[i]; c <= ' ' || c >= 0x7F || c == '#' {
-			return errQuery
-		}
+	if !message.ValidQuery(query) {
+		return errQuery
 	}
 	return nil
 }
@@ -153,8 +149,8 @@ type requestFields struct {
 }
 
 func (s *requestFields) take(name, value string) error {
-	kind := kindOf(name)
-	if kind == endToEnd {
+	kind := message.KindOf(name)
+	if kind == message.EndToEnd {
 		if strings.IndexByte(name, '_') < 0 {
 			s.r.Header.Add(name, value)
 		}
@@ -164,14 +160,14 @@ func (s *requestFields) take(name, value string) error {
 		return err
 	}
 	switch kind {
-	case fieldHost:
+	case message.FieldHost:
 		return s.takeHost(value)
-	case fieldExpect:
+	case message.FieldExpect:
 		if s.r.Minor > 0 && !message.EqualFold(value, "100-continue") {
 			return errExpect
 		}
 		s.expect = true
-	case fieldTE:
+	case message.FieldTE:
 		s.takeTE(value)
 	}
 	return nil
@@ -244,5 +240,5 @@ func (s *requestFields) finishHost() error {
 // section 3.1 has removed it); an Upgrade that is ignored hurts nobody.
 func offersUpgrade(value string) bool {
 	name, version, hasVersion := strings.Cut(value, "/")
-	return isToken(name) && (!hasVersion || isToken(version)) && !message.EqualFold(name, "h2c")
+	return message.IsToken(name) && (!hasVersion || message.IsToken(version)) && !message.EqualFold(name, "h2c")
 }

@@ -48,8 +48,8 @@ func parseResponse(head string, r *message.Response, requestMethod string) error
 		if err != nil {
 			return err
 		}
-		kind := kindOf(name)
-		if kind == endToEnd {
+		kind := message.KindOf(name)
+		if kind == message.EndToEnd {
 			r.Header.Add(name, value)
 		} else if _, err := c.take(kind, value); err != nil {
 			return err
@@ -69,7 +69,7 @@ func parseStatusLine(line string, r *message.Response) error {
 		return err
 	}
 	a, b, c := line[start], line[start+1], line[start+2]
-	if !ok || !digit(a) || !digit(b) || !digit(c) || !printable(line) {
+	if !ok || !digit(a) || !digit(b) || !digit(c) || !message.Printable(line) {
 		return errStatusLine
 	}
 	r.Status = int(a-'0')*100 + int(b-'0')*10 + int(c-'0')

@@ -19,13 +19,13 @@ const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // Bounds of RFC 9113.
 const (
-	FrameHeaderLen      = 9         // bytes before each payload, section 4.1
-	MinMaxFrameSize     = 1 << 14   // the largest payload before SETTINGS say more, section 6.5.2
-	MaxMaxFrameSize     = 1<<24 - 1 // section 6.5.2
-	MaxWindow           = 1<<31 - 1 // section 6.9.1
-	DefaultWindow       = 1<<16 - 1 // the window before SETTINGS say other, section 6.5.2
-	MaxStream           = 1<<31 - 1 // the last identifier of a stream, section 5.1.1
-	DefaultHPACKTable   = 4096      // bytes, section 6.5.2; no larger table is ever used
+	FrameHeaderLen    = 9         // bytes before each payload, section 4.1
+	MinMaxFrameSize   = 1 << 14   // the largest payload before SETTINGS say more, section 6.5.2
+	MaxMaxFrameSize   = 1<<24 - 1 // section 6.5.2
+	MaxWindow         = 1<<31 - 1 // section 6.9.1
+	DefaultWindow     = 1<<16 - 1 // the window before SETTINGS say other, section 6.5.2
+	MaxStream         = 1<<31 - 1 // the last identifier of a stream, section 5.1.1
+	DefaultHPACKTable = 4096      // bytes, section 6.5.2; no larger table is ever used
 )
 
 // ErrCode is the cause that RST_STREAM and GOAWAY tell (RFC 9113 section 7).
