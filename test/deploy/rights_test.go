@@ -15,6 +15,7 @@ import (
 // what is not here is refused.
 const (
 	everywhere = `
+/configmaps: get list watch
 /namespaces: list watch
 /secrets: get list watch
 /services: create delete list patch watch
@@ -41,6 +42,8 @@ gateway.networking.k8s.io/udproutes/status: patch
 gateway.networking.k8s.io/udproutes: list watch
 sluice.dev/backends/status: patch
 sluice.dev/backends: list watch
+sluice.dev/clientpolicies/status: patch
+sluice.dev/clientpolicies: list watch
 sluice.dev/gatewayparameters: list watch
 `
 	ownNamespace = `
@@ -142,13 +145,17 @@ func TestRoles(t *testing.T) {
 		"sluice.dev/backends":                                 routes,
 		"gateway.networking.k8s.io/referencegrants":           {"admin", operator, provider},
 		"gateway.networking.k8s.io/gateways":                  {operator, provider},
+		"sluice.dev/clientpolicies":                           {operator, provider},
 		"gateway.networking.k8s.io/gatewayclasses":            {provider},
 		"sluice.dev/gatewayparameters":                        {provider},
 		"apiextensions.k8s.io/customresourcedefinitions":      nil,
 		"gateway.networking.k8s.io/gateways/status":           nil,
 		"gateway.networking.k8s.io/httproutes/status":         nil,
-		"/secrets":  nil,
-		"/services": nil,
+		"gateway.networking.k8s.io/backendtlspolicies/status": nil,
+		"sluice.dev/clientpolicies/status":                    nil,
+		"/configmaps":                                         nil,
+		"/secrets":                                            nil,
+		"/services":                                           nil,
 	} {
 		group, name, _ := strings.Cut(resource, "/")
 		for role, rules := range roles {

@@ -37,6 +37,7 @@ xbackends.gateway.networking.x-k8s.io              r w - w w  r    w    w
 xbackendtrafficpolicies.gateway.networking.x-k8s.io r w - w w r    w    w
 backends.sluice.dev                  r      w         -       w        w          r    w    w
 gateways                             r      r         -       w        w          r    r    r
+clientpolicies.sluice.dev            r      r         -       w        w          r    r    r
 referencegrants                      r      r         o       w        w          r    r    w
 gatewayclasses                       r      r         -       r        w          r    r    r
 gatewayparameters.sluice.dev         r      r         -       r        w          r    r    r
@@ -45,7 +46,10 @@ httproutes/status                    -      -         -       -        -        
 gateways/status                      -      -         -       -        -          -    -    -
 gatewayclasses/status                -      -         -       -        -          -    -    -
 listenersets/status                  -      -         -       -        -          -    -    -
+backendtlspolicies/status            -      -         -       -        -          -    -    -
 backends.sluice.dev/status           -      -         -       -        -          -    -    -
+clientpolicies.sluice.dev/status     -      -         -       -        -          -    -    -
+configmaps.                          -      -         -       -        -          r    w    w
 secrets.                             -      -         -       -        -          -    w    w
 services.                            -      -         -       -        -          r    w    w
 pods.                                -      -         -       -        -          r    w    w

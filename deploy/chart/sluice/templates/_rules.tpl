@@ -16,7 +16,7 @@
   resources: [xbackends, xbackendtrafficpolicies]
   verbs: [get, list, watch]
 - apiGroups: [sluice.dev]
-  resources: [backends, gatewayparameters]
+  resources: [backends, clientpolicies, gatewayparameters]
   verbs: [get, list, watch]
 {{- end }}
 
@@ -47,9 +47,13 @@
   verbs: [create, delete, deletecollection, patch, update]
 {{- end }}
 
+{{- /* A ClientPolicy says how a whole Gateway treats clients, and whom it believes. */}}
 {{- define "sluice.rules.gateways" }}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways]
+  verbs: [create, delete, deletecollection, patch, update]
+- apiGroups: [sluice.dev]
+  resources: [clientpolicies]
   verbs: [create, delete, deletecollection, patch, update]
 {{- end }}
 
