@@ -40,10 +40,14 @@ func (x *exchange) sendAnswer(text string) {
 	if !x.reqBody.complete() {
 		x.closing = true
 	}
-	x.beginResponse()
-	x.to.sent += int64(len(text))
-	x.to.out = append(x.to.out, text...)
-	if x.to.flush() != nil {
+	err := x.beginResponse()
+	if err == nil {
+		err = x.to.put([]byte(text))
+	}
+	if err == nil {
+		err = x.to.finish(nil)
+	}
+	if err != nil {
 		x.aborted = true
 	}
 }

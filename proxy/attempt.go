@@ -29,9 +29,8 @@ type attempt struct {
 
 func (a *attempt) init(x *exchange) {
 	a.x = x
-	a.in = make([]byte, headBuffer)
 	a.parser.Limits = x.Limits.Head
-	a.to = bodyWriter{worker: x.Worker, idle: x.Limits.UpstreamIdle, out: make([]byte, 0, headBuffer)}
+	a.to = bodyWriter{worker: x.Worker, idle: x.Limits.UpstreamIdle}
 }
 
 // clear forgets the try; its connection must have been let go.
@@ -79,8 +78,11 @@ func (a *attempt) connect(b *upstream.Backend, fresh bool) failure {
 // of the body is an upload of its own, beside the wait for the response.
 func (a *attempt) send() failure {
 	x := a.x
-	a.to.chunked = x.req.BodyLength == message.LengthUnknown
 	x.req.Close = false // what the client asked for concerns its own connection
+	a.to.chunked = x.req.BodyLength == message.LengthUnknown
+	if a.in == nil {
+		a.in, a.to.out = make([]byte, headBuffer), make([]byte, 0, headBuffer)
+	}
 	a.to.out = http1.AppendRequest(a.to.out[:0], &x.req)
 	if x.replayable {
 		err := a.to.put(x.gathered)

@@ -18,6 +18,7 @@ var errTruncated = errors.New("the body ended early")
 type body struct {
 	worker *Worker
 	conn   loop.Conn
+	stream stream // conn, where it is one
 	// idle bounds each wait for bytes; hard, if not zero, all of them.
 	idle time.Duration
 	hard time.Time
@@ -40,6 +41,7 @@ const (
 	framingCounted framing = iota
 	framingChunked
 	framingUntilClose
+	framingStream // the connection has it
 )
 
 // start begins a body; raw is what was read behind the head.
@@ -56,9 +58,17 @@ func (b *body) start(c loop.Conn, length int64, untilClose bool, raw []byte) {
 	b.ended = length == 0 && !untilClose
 }
 
+// startStream begins a body that is what a stream still brings, if anything.
+func (b *body) startStream(s stream, empty bool) {
+	b.conn, b.stream, b.framing, b.taken, b.ended = s, s, framingStream, 0, empty
+}
+
 // next returns some bytes of the body, valid until the next call, or io.EOF
 // after the last one.
 func (b *body) next() ([]byte, error) {
+	if b.framing == framingStream {
+		return b.nextOfStream()
+	}
 	for {
 		data, err := b.ahead, b.aheadErr
 		b.ahead, b.aheadErr = nil, nil
@@ -79,6 +89,24 @@ func (b *body) next() ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+func (b *body) nextOfStream() ([]byte, error) {
+	if b.ended {
+		return nil, io.EOF
+	}
+	if !b.stream.Buffered() {
+		b.limit()
+	}
+	data, err := b.stream.Next()
+	b.taken += int64(len(data))
+	b.ended = err == io.EOF
+	return data, err
+}
+
+// limit bounds the next wait.
+func (b *body) limit() {
+	b.conn.SetReadDeadline(earlier(b.worker.Loop.Now().Add(b.idle), b.hard))
 }
 
 // take returns what raw holds of the body.
@@ -121,7 +149,7 @@ func (b *body) fill() error {
 	if b.framing == framingCounted && int64(len(room)) > b.left {
 		room = room[:b.left] // what follows the body belongs to the next message
 	}
-	b.conn.SetReadDeadline(earlier(b.worker.Loop.Now().Add(b.idle), b.hard))
+	b.limit()
 	n, err := b.conn.Read(room)
 	b.raw = b.scratch[:kept+n]
 	switch {
@@ -139,8 +167,13 @@ func (b *body) fill() error {
 // buffered reports whether next has bytes, or the end, without waiting. What is
 // left in raw of chunks may be framing without any.
 func (b *body) buffered() bool {
-	if b.ended || b.framing != framingChunked {
-		return b.ended || len(b.raw) > 0
+	switch {
+	case b.ended:
+		return true
+	case b.framing == framingStream:
+		return b.stream.Buffered()
+	case b.framing != framingChunked:
+		return len(b.raw) > 0
 	}
 	if len(b.ahead) == 0 && b.aheadErr == nil {
 		b.ahead, b.aheadErr = b.take()
@@ -151,12 +184,16 @@ func (b *body) buffered() bool {
 // complete reports whether the body was read to its end.
 func (b *body) complete() bool { return b.ended }
 
-// trailer returns the trailer fields of a chunked body that has ended.
+// trailer returns the trailer fields of a body that has ended, nil if its
+// framing has none.
 func (b *body) trailer() *message.Header {
-	if b.framing != framingChunked {
-		return nil
+	switch b.framing {
+	case framingChunked:
+		return b.chunks.Trailer()
+	case framingStream:
+		return b.stream.Trailer()
 	}
-	return b.chunks.Trailer()
+	return nil
 }
 
 // release gives the scratch buffer back; what next returned is no longer valid.
@@ -164,7 +201,7 @@ func (b *body) release() {
 	if b.scratch != nil {
 		b.worker.putLarge(b.scratch)
 	}
-	b.scratch, b.raw, b.conn, b.hard = nil, nil, nil, time.Time{}
+	b.scratch, b.raw, b.conn, b.stream, b.hard = nil, nil, nil, nil, time.Time{}
 	b.ahead, b.aheadErr = nil, nil
 }
 

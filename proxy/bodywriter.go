@@ -9,10 +9,13 @@ import (
 )
 
 // bodyWriter writes a message to a connection: a head, then a body with its
-// framing. Bytes gather in out and leave in as few writes as possible.
+// framing. Bytes gather in out and leave in as few writes as possible; those of
+// a stream gather in its connection.
 type bodyWriter struct {
 	worker  *Worker
 	conn    loop.Conn
+	stream  stream // conn, where it is one
+	ended   bool   // the stream ends with the message's head
 	idle    time.Duration
 	hard    time.Time
 	chunked bool
@@ -27,7 +30,10 @@ const frame = 32
 // put adds bytes of the body; they leave with the next flush at the latest.
 func (w *bodyWriter) put(data []byte) error {
 	w.sent += int64(len(data))
-	if w.chunked {
+	switch {
+	case w.stream != nil:
+		return w.write(data)
+	case w.chunked:
 		return w.putChunks(data)
 	}
 	if len(w.out)+len(data) > cap(w.out) {
@@ -66,7 +72,13 @@ func (w *bodyWriter) putChunks(data []byte) error {
 
 // finish ends the body and flushes.
 func (w *bodyWriter) finish(trailer *message.Header) error {
-	if w.chunked {
+	switch {
+	case w.ended:
+		return nil
+	case w.stream != nil:
+		w.limit()
+		return w.stream.End(trailer)
+	case w.chunked:
 		w.out = http1.AppendLastChunk(w.out, trailer)
 	}
 	return w.flush()
@@ -83,9 +95,14 @@ func (w *bodyWriter) flush() error {
 }
 
 func (w *bodyWriter) write(p []byte) error {
-	w.conn.SetWriteDeadline(earlier(w.worker.Loop.Now().Add(w.idle), w.hard))
+	w.limit()
 	_, err := w.conn.Write(p)
 	return err
+}
+
+// limit bounds the next write.
+func (w *bodyWriter) limit() {
+	w.conn.SetWriteDeadline(earlier(w.worker.Loop.Now().Add(w.idle), w.hard))
 }
 
 // release forgets the message. Of out, no more than size bytes are kept.
@@ -97,5 +114,5 @@ func (w *bodyWriter) release(size int) {
 	if cap(w.out) > size {
 		w.out = make([]byte, 0, size)
 	}
-	*w = bodyWriter{worker: w.worker, conn: w.conn, idle: w.idle, out: w.out[:0]}
+	*w = bodyWriter{worker: w.worker, conn: w.conn, stream: w.stream, idle: w.idle, out: w.out[:0]}
 }

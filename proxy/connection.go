@@ -15,6 +15,7 @@ type connection struct {
 	conn     loop.Conn
 	secure   *tlsconn.Conn // conn after its handshake, nil in clear text
 	socket   *Socket
+	limits   *Limits // what the client may cost
 	client   string // the peer's address, without its port
 	trusted  bool   // the peer is a proxy whose word counts
 	draining bool   // it serves one more request at most
@@ -45,7 +46,7 @@ type Socket struct {
 // onClose runs when the connection has ended.
 func (w *Worker) Accept(s *Socket, nc loop.Conn, last *State, onClose func()) {
 	peer := nc.RemoteAddr().Addr().Unmap()
-	c := &connection{worker: w, conn: nc, socket: s, client: peer.String(), trusted: w.trusts(peer), draining: last != nil || w.draining, last: last, onClose: onClose}
+	c := &connection{worker: w, conn: nc, socket: s, limits: &w.Limits, client: peer.String(), trusted: w.trusts(peer), draining: last != nil || w.draining, last: last, onClose: onClose}
 	c.readable, c.serveFunc = c.onReadable, c.serve
 	w.connections[c] = struct{}{}
 	if s.TLS {
@@ -74,7 +75,7 @@ func (c *connection) wait() {
 // limitIdle bounds the wait. Where it is the last one, only a request that the
 // client sent before it could know of that is still to come.
 func (c *connection) limitIdle() {
-	limits := &c.worker.Limits
+	limits := c.limits
 	patience := limits.KeepAlive
 	switch {
 	case c.draining:
@@ -101,7 +102,7 @@ const (
 	fateClose  fate = iota // at once
 	fateLinger             // after the client has had the time to read what it was sent
 	fateKeep               // for another request
-	fateTunnel             // a tunnel has taken it over
+	fateTaken              // something else has taken it over: a tunnel
 )
 
 // serve handles the requests that are there, then idles again.
@@ -139,7 +140,7 @@ func (c *connection) meet(end fate) {
 // would reset the connection and could destroy the response on its way
 // (RFC 9112 section 9.6).
 func (c *connection) linger() {
-	limits := &c.worker.Limits
+	limits := c.limits
 	c.left = limits.LingerBytes
 	c.conn.CloseWrite()
 	c.conn.SetReadDeadline(c.worker.Loop.Now().Add(limits.LingerTime))
@@ -154,7 +155,7 @@ func (c *connection) onLinger(err error) {
 	}
 	switch {
 	case err == nil:
-		c.worker.Loop.AfterFunc(c.worker.Limits.LingerTime, c.close)
+		c.worker.Loop.AfterFunc(c.limits.LingerTime, c.close)
 	case errors.Is(err, loop.ErrAgain):
 		c.conn.Notify(c.onLinger)
 	default:

@@ -41,7 +41,7 @@ func copyBody(dst *bodyWriter, src *body) (written bool, err error) {
 // connections can. It reports whether it moved all of it, and, as copyBody,
 // whose error it was.
 func spliceBody(dst *bodyWriter, src *body) (moved, written bool, err error) {
-	if dst.chunked || src.framing != framingCounted || src.left < spliceFrom || len(src.raw) > 0 || src.copies {
+	if dst.chunked || dst.stream != nil || src.framing != framingCounted || src.left < spliceFrom || len(src.raw) > 0 || src.copies {
 		return false, false, nil
 	}
 	if !src.hard.IsZero() || !dst.hard.IsZero() {

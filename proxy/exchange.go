@@ -16,11 +16,15 @@ import (
 // each other without a pause.
 type exchange struct {
 	*Worker
-	from *connection
+	from   *connection
+	client loop.Conn // what the request came on: the connection, or stream
+	stream stream    // nil for HTTP/1.1
 
-	in       []byte // in[r:w] was read from the client and not parsed yet
-	r, w     int
-	parser   http1.Parser
+	// Of HTTP/1.1 only.
+	in     []byte // in[r:w] was read from the client and not parsed yet
+	r, w   int
+	parser http1.Parser
+
 	req      message.Request
 	reqBody  body
 	gathered []byte // of the body, before it was sent
@@ -62,24 +66,34 @@ const (
 )
 
 func newExchange(w *Worker) *exchange {
-	x := &exchange{Worker: w, in: make([]byte, headBuffer), uploadDone: w.Loop.NewWaiter(), mayContinue: w.Loop.NewWaiter(), parser: http1.Parser{Limits: w.Limits.Head}}
-	x.reqBody = body{worker: w, idle: w.Limits.BodyIdle}
+	x := &exchange{Worker: w, uploadDone: w.Loop.NewWaiter(), mayContinue: w.Loop.NewWaiter()}
+	x.reqBody = body{worker: w}
 	x.respBody = body{worker: w, idle: w.Limits.UpstreamIdle}
-	x.to = bodyWriter{worker: w, idle: w.Limits.BodyIdle, out: make([]byte, 0, outBuffer)}
+	x.to = bodyWriter{worker: w}
 	x.up.init(x)
 	x.onAbort, x.uploadFunc = x.clientGone, x.upload
 	return x
 }
 
-// begin binds the exchange to a connection.
+// begin binds the exchange to a connection of HTTP/1.1.
 func (x *exchange) begin(c *connection) {
-	x.from, x.to.conn = c, c.conn
+	x.bind(c, c.conn)
+	x.parser = http1.Parser{Limits: c.limits.Head}
 	x.r, x.w = 0, 0
+	if x.in == nil {
+		x.in, x.to.out = make([]byte, headBuffer), make([]byte, 0, outBuffer)
+	}
+}
+
+func (x *exchange) bind(c *connection, client loop.Conn) {
+	x.from, x.client, x.to.conn = c, client, client
+	x.reqBody.idle, x.to.idle = c.limits.BodyIdle, c.limits.BodyIdle
 }
 
 // end unbinds it.
 func (x *exchange) end() {
-	x.from, x.to.conn = nil, nil
+	x.from, x.client, x.stream = nil, nil, nil
+	x.to.conn, x.to.stream = nil, nil
 }
 
 // reset readies the exchange for the pool.
@@ -101,7 +115,7 @@ func (x *exchange) clear() {
 		x.putLarge(x.kept[:largeBuffer])
 	}
 	x.kept, x.gathered = nil, nil
-	x.parser = http1.Parser{Limits: x.Limits.Head}
+	x.parser = http1.Parser{Limits: x.parser.Limits}
 	x.req.Reset()
 	x.resp.Reset()
 	x.filters.Reset()
@@ -120,14 +134,7 @@ func (x *exchange) serveOne() fate {
 	if end, ok := x.readRequest(); !ok {
 		return end
 	}
-	c := x.from.conn
-	c.OnAbort(x.onAbort)
-	x.handle()
-	c.OnAbort(nil)
-	end := x.settle()
-	if end != fateTunnel {
-		x.record()
-	}
+	end := x.handle()
 	if x.uploading { // the loop stops, and the upload has not heard of it yet
 		return fateClose
 	}
@@ -136,8 +143,21 @@ func (x *exchange) serveOne() fate {
 	return end
 }
 
-// handle finds the rule and does what it says.
-func (x *exchange) handle() {
+// handle answers the request whose head is there, and says what becomes of the
+// client's connection.
+func (x *exchange) handle() fate {
+	x.client.OnAbort(x.onAbort)
+	x.answer()
+	x.client.OnAbort(nil)
+	end := x.settle()
+	if end != fateTaken {
+		x.record()
+	}
+	return end
+}
+
+// answer finds the rule and does what it says.
+func (x *exchange) answer() {
 	if x.memory() == MemoryFull {
 		x.fail(memoryFull)
 		return
@@ -199,7 +219,7 @@ func (x *exchange) settle() fate {
 	case x.aborted:
 		return fateClose
 	case x.log.Upgrade:
-		return fateTunnel
+		return fateTaken
 	case x.closing, !x.reqBody.complete():
 		return fateLinger
 	}

@@ -49,12 +49,7 @@ func (x *exchange) identify() {
 		h.Set(requestID, known.id)
 	}
 	x.log.RequestID = known.id
-	// RFC 9110 section 7.6.3: a proxy sends Via with the version that it received.
-	if x.req.Minor == 0 {
-		h.Add("Via", "1.0 "+Name)
-	} else {
-		h.Add("Via", "1.1 "+Name)
-	}
+	h.Add("Via", x.protocol().via)
 }
 
 // claims is what a trusted proxy in front said.

@@ -46,7 +46,7 @@ func (x *exchange) parseHead() (int, error) {
 	}
 	if !x.begun() {
 		x.log.Start = time.Now()
-		x.from.conn.SetReadDeadline(x.Loop.Now().Add(x.Limits.HeadTimeout))
+		x.from.conn.SetReadDeadline(x.Loop.Now().Add(x.from.limits.HeadTimeout))
 	}
 	return x.parser.Request(x.in[x.r:x.w], &x.req)
 }
@@ -70,7 +70,7 @@ func (x *exchange) compact() {
 }
 
 func (x *exchange) grow() {
-	bigger := x.Limits.largerHead(len(x.in))
+	bigger := x.from.limits.largerHead(len(x.in))
 	x.w = copy(bigger, x.in[x.r:x.w])
 	x.in, x.r = bigger, 0
 }
@@ -78,19 +78,42 @@ func (x *exchange) grow() {
 // startRequest prepares what follows a head of n bytes.
 func (x *exchange) startRequest(n int) {
 	x.r += n
+	x.closing = x.req.Close || x.from.draining || x.memory() != MemoryPlenty
+	x.reqBody.start(x.from.conn, x.req.BodyLength, false, x.in[x.r:x.w])
+	x.r = x.w // the body owns what follows the head
+	x.note()
+}
+
+// note keeps what the access log says of a request.
+func (x *exchange) note() {
 	x.req.Scheme = "http"
 	if x.from.secure != nil {
 		x.req.Scheme = "https"
 	}
-	x.closing = x.req.Close || x.from.draining || x.memory() != MemoryPlenty
-	x.reqBody.start(x.from.conn, x.req.BodyLength, false, x.in[x.r:x.w])
-	x.r = x.w // the body owns what follows the head
 	x.log.Method, x.log.Scheme, x.log.Host, x.log.Path = x.req.Method, x.req.Scheme, x.req.Authority, x.req.Path
-	x.log.Protocol = "HTTP/1.1"
-	if x.req.Minor == 0 {
-		x.log.Protocol = "HTTP/1.0"
-	}
+	x.log.Protocol = x.protocol().name
 	x.log.Client = x.from.conn.RemoteAddr()
+}
+
+// protocol is a version of HTTP: its name in logs, and in Via fields with
+// Sluice's own (RFC 9110 section 7.6.3).
+type protocol struct{ name, via string }
+
+var (
+	http10 = protocol{"HTTP/1.0", "1.0 " + Name}
+	http11 = protocol{"HTTP/1.1", "1.1 " + Name}
+	http20 = protocol{"HTTP/2.0", "2 " + Name}
+)
+
+// protocol is the one that the request came in.
+func (x *exchange) protocol() protocol {
+	switch {
+	case x.stream != nil:
+		return http20
+	case x.req.Minor == 0:
+		return http10
+	}
+	return http11
 }
 
 // keepPipelined brings bytes of a following request, which the body's reader

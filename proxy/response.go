@@ -22,7 +22,10 @@ func (x *exchange) relay(action *Action, target *Target) failure {
 		x.relayUpgrade()
 		return failure{}
 	}
-	x.beginResponse()
+	if err := x.beginResponse(); err != nil {
+		x.cutShort(true, err)
+		return failure{}
+	}
 	if written, err := copyBody(&x.to, &x.respBody); err != nil {
 		x.cutShort(written, err)
 		return failure{}
@@ -40,27 +43,39 @@ func (x *exchange) cutShort(written bool, err error) {
 	}
 	x.log.Failure = f.reason
 	x.aborted = true
-	x.from.conn.Abort()
+	x.client.Abort()
 }
 
 // beginResponse puts the response's head in front of its body.
-func (x *exchange) beginResponse() {
+func (x *exchange) beginResponse() error {
 	resp := &x.resp
 	if _, ok := resp.Header.Lookup("Date"); !ok {
 		resp.Header.Add("Date", x.date.at(x.Loop.Now()))
 	}
-	if resp.BodyLength == message.LengthUnknown && x.req.Minor == 0 {
+	if resp.BodyLength == message.LengthUnknown && x.protocol() == http10 {
 		x.closing = true // the end of the connection is the end of the body
 	}
-	x.to.chunked = http1.Chunked(resp, x.req.Minor)
 	x.closing = x.closing || x.from.draining // a drain may have begun meanwhile
 	resp.Close = x.closing
 	if resp.Status != 426 { // RFC 9110 section 15.5.22: what to upgrade to
 		resp.Upgrade = ""
 	}
-	x.to.out = http1.AppendResponse(x.to.out[:0], resp, x.req.Minor)
 	x.log.Status = resp.Status
 	x.started = true
+	return x.sendHead()
+}
+
+// sendHead sends the response's head, or has it gather with what follows it.
+func (x *exchange) sendHead() error {
+	resp := &x.resp
+	if x.stream == nil {
+		x.to.chunked = http1.Chunked(resp, x.req.Minor)
+		x.to.out = http1.AppendResponse(x.to.out[:0], resp, x.req.Minor)
+		return nil
+	}
+	x.to.ended = resp.Status >= 200 && resp.BodyLength == 0
+	x.to.limit()
+	return x.stream.WriteResponse(resp, x.to.ended)
 }
 
 // passInterim passes a 1xx response on (RFC 9110 section 15.2). 100 (Continue)
@@ -70,9 +85,7 @@ func (x *exchange) passInterim() {
 		x.letContinue()
 		return
 	}
-	if x.req.Minor == 0 {
-		return
+	if x.protocol() != http10 && x.sendHead() == nil {
+		x.to.flush()
 	}
-	x.to.out = http1.AppendResponse(x.to.out[:0], &x.resp, x.req.Minor)
-	x.to.flush()
 }

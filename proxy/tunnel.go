@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/sluicegateway/sluice/observe"
-	"github.com/sluicegateway/sluice/proxy/http1"
 	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/message"
 	"github.com/sluicegateway/sluice/proxy/upstream"
@@ -17,16 +16,19 @@ import (
 // tunnel carries the bytes of an upgraded connection both ways (RFC 9110
 // section 7.8). A direction that is silent holds no handler and no buffer.
 type tunnel struct {
-	from    *connection
+	worker  *Worker
+	client  loop.Conn
 	up      *upstream.Conn
 	log     observe.Request
 	metrics *observe.Route
-	down    stream // client to backend
-	back    stream // backend to client
+	down    direction // client to backend
+	back    direction // backend to client
+	ended   bool
+	onEnd   func()
 }
 
-// stream is one direction of a tunnel.
-type stream struct {
+// direction is one of the two of a tunnel.
+type direction struct {
 	t        *tunnel
 	src, dst loop.Conn
 	moved    *int64
@@ -43,9 +45,8 @@ func (x *exchange) upgraded() bool {
 
 // relayUpgrade passes the 101 on and lets the bytes flow.
 func (x *exchange) relayUpgrade() {
-	x.to.out = http1.AppendResponse(x.to.out[:0], &x.resp, x.req.Minor)
 	x.log.Status, x.started = 101, true
-	if x.to.flush() != nil {
+	if x.sendHead() != nil || x.to.flush() != nil {
 		x.aborted = true
 		return
 	}
@@ -55,10 +56,13 @@ func (x *exchange) relayUpgrade() {
 
 // startTunnel takes both connections over from the exchange.
 func (x *exchange) startTunnel() {
-	t := &tunnel{from: x.from, up: x.up.conn, log: keepLog(&x.log), metrics: x.match.Rule.Action.Metrics}
+	t := &tunnel{worker: x.Worker, client: x.client, up: x.up.conn, log: keepLog(&x.log), metrics: x.match.Rule.Action.Metrics, onEnd: x.from.close}
+	if st := x.stream; st != nil {
+		t.onEnd = func() { st.Close() }
+	}
 	x.up.conn = nil
-	t.down.init(t, x.from.conn, t.up, &t.log.RequestBytes)
-	t.back.init(t, t.up, x.from.conn, &t.log.ResponseBytes)
+	t.down.init(t, t.client, t.up, &t.log.RequestBytes)
+	t.back.init(t, t.up, t.client, &t.log.ResponseBytes)
 	t.down.begin(x.reqBody.raw)
 	t.back.begin(x.respBody.raw)
 }
@@ -72,33 +76,33 @@ func keepLog(r *observe.Request) observe.Request {
 	return kept
 }
 
-func (s *stream) init(t *tunnel, src, dst loop.Conn, moved *int64) {
+func (s *direction) init(t *tunnel, src, dst loop.Conn, moved *int64) {
 	s.t, s.src, s.dst, s.moved = t, src, dst, moved
 	s.readable, s.pumpFunc = s.onReadable, s.pump
-	s.last = t.worker().Loop.Now()
+	s.last = t.worker.Loop.Now()
 }
 
 // begin sends what was read already and starts the direction.
-func (s *stream) begin(early []byte) {
+func (s *direction) begin(early []byte) {
 	if len(early) == 0 {
 		s.wait()
 		return
 	}
 	kept := append([]byte(nil), early...)
-	s.t.worker().Loop.Go(func() {
+	s.t.worker.Loop.Go(func() {
 		if s.send(kept) {
 			s.pump()
 		}
 	})
 }
 
-func (s *stream) wait() {
-	s.src.SetReadDeadline(s.t.worker().Loop.Now().Add(s.t.worker().Limits.TunnelIdle))
+func (s *direction) wait() {
+	s.src.SetReadDeadline(s.t.worker.Loop.Now().Add(s.t.worker.Limits.TunnelIdle))
 	s.src.Notify(s.readable)
 }
 
-func (s *stream) onReadable(err error) {
-	w := s.t.worker()
+func (s *direction) onReadable(err error) {
+	w := s.t.worker
 	idle := w.Loop.Now().Add(-w.Limits.TunnelIdle)
 	switch {
 	case err == nil:
@@ -110,7 +114,7 @@ func (s *stream) onReadable(err error) {
 	}
 }
 
-func (s *stream) other() *stream {
+func (s *direction) other() *direction {
 	if s == &s.t.down {
 		return &s.t.back
 	}
@@ -122,8 +126,8 @@ func (s *stream) other() *stream {
 const pumpShare = 4
 
 // pump moves what is there and then waits for more without a buffer.
-func (s *stream) pump() {
-	w := s.t.worker()
+func (s *direction) pump() {
+	w := s.t.worker
 	buf := w.takeLarge()
 	defer w.putLarge(buf)
 	for range pumpShare {
@@ -147,8 +151,8 @@ func (s *stream) pump() {
 	s.wait()
 }
 
-func (s *stream) send(p []byte) bool {
-	w := s.t.worker()
+func (s *direction) send(p []byte) bool {
+	w := s.t.worker
 	s.last = w.Loop.Now()
 	s.dst.SetWriteDeadline(s.last.Add(w.Limits.BodyIdle))
 	if _, err := s.dst.Write(p); err != nil {
@@ -160,7 +164,7 @@ func (s *stream) send(p []byte) bool {
 }
 
 // finish passes the end of this direction on and ends the tunnel with the second one.
-func (s *stream) finish() {
+func (s *direction) finish() {
 	s.ended = true
 	s.dst.CloseWrite()
 	if s.other().ended {
@@ -168,20 +172,19 @@ func (s *stream) finish() {
 	}
 }
 
-func (t *tunnel) worker() *Worker { return t.from.worker }
-
 // end closes both sides, once.
 func (t *tunnel) end(f failure) {
-	if t.from.closed {
+	if t.ended {
 		return
 	}
-	w := t.worker()
+	t.ended = true
+	w := t.worker
 	if !f.none() {
 		t.up.Abort()
-		t.from.conn.Abort()
+		t.client.Abort()
 	}
 	w.Pool.Discard(t.up)
-	t.from.close()
+	t.onEnd()
 	t.log.Failure = f.reason
 	t.log.Duration = time.Since(t.log.Start)
 	w.AccessLog.Log(w.ID, &t.log)

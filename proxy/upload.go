@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/sluicegateway/sluice/proxy/message"
 )
 
 // gatherBody reads a body that came with its head, or that a retry or a mirror
@@ -117,8 +119,12 @@ func (x *exchange) letContinue() {
 		return
 	}
 	x.continued = true
-	x.from.conn.SetWriteDeadline(x.Loop.Now().Add(x.Limits.BodyIdle))
-	io.WriteString(x.from.conn, "HTTP/1.1 100 Continue\r\n\r\n")
+	x.client.SetWriteDeadline(x.Loop.Now().Add(x.to.idle))
+	if x.stream != nil {
+		x.stream.WriteResponse(&message.Response{Status: 100}, false)
+	} else {
+		io.WriteString(x.client, "HTTP/1.1 100 Continue\r\n\r\n")
+	}
 	x.mayContinue.Wake()
 }
 
@@ -127,7 +133,7 @@ func (x *exchange) letContinue() {
 func (x *exchange) stopUpload() {
 	for x.uploading {
 		x.uploadStopped = true
-		x.from.conn.SetReadDeadline(time.Unix(1, 0))
+		x.client.SetReadDeadline(time.Unix(1, 0))
 		x.up.cancel()
 		x.mayContinue.Wake()
 		if x.uploadDone.Wait(time.Time{}) != nil {
