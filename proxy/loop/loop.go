@@ -42,6 +42,10 @@ type Loop interface {
 	Await(fn func())
 	// Sleep waits for d. Handlers only. It returns ErrStopped if the loop ends.
 	Sleep(d time.Duration) error
+	// AtTurnEnd runs fn once, on the loop and outside any handler, when the
+	// handlers that can go on now have run: a moment to send what they have
+	// gathered. fn must not wait. What is asked for once the loop has ended does not run.
+	AtTurnEnd(fn func())
 	// Now is the time at which the loop's present turn began; good for
 	// timeouts, not for measuring less than a millisecond.
 	Now() time.Time

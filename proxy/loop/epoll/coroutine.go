@@ -97,8 +97,6 @@ func (l *Loop) runHandlers() {
 			l.run(co)
 		}
 	}
-	l.runnable = append(l.runnable, l.later...)
-	l.later = l.later[:0]
 }
 
 func (l *Loop) run(co *coroutine) {

@@ -72,7 +72,9 @@ type Loop struct {
 
 	// notifiable are connections whose Notify need not wait for an event.
 	notifiable []*Conn
-	pipes      []*pipe // unused ones
+	turnEnd    []func() // what is to run at the end of this turn
+	spareEnd   []func() // a slice to use again
+	pipes      []*pipe  // unused ones
 	handlers
 }
 
@@ -100,6 +102,7 @@ func (l *Loop) Run() error {
 		}
 		l.look()
 		l.runHandlers()
+		l.endTurn()
 		if l.ended() {
 			return nil
 		}
@@ -108,7 +111,7 @@ func (l *Loop) Run() error {
 
 // ended reports whether the loop was stopped and nothing is left to run.
 func (l *Loop) ended() bool {
-	return l.ending && len(l.live) == 0 && len(l.notifiable) == 0 && l.inbox.close()
+	return l.ending && len(l.live) == 0 && len(l.notifiable) == 0 && len(l.turnEnd) == 0 && l.inbox.close()
 }
 
 // gather begins a turn with the events that there are, and waits for some if
@@ -127,7 +130,9 @@ func (l *Loop) gather() (err error) {
 	return err
 }
 
-func (l *Loop) idle() bool { return len(l.runnable) == 0 && len(l.notifiable) == 0 }
+func (l *Loop) idle() bool {
+	return len(l.runnable) == 0 && len(l.notifiable) == 0 && len(l.turnEnd) == 0
+}
 
 // look lets everybody see what has happened.
 func (l *Loop) look() {
@@ -142,6 +147,24 @@ func (l *Loop) look() {
 		l.end()
 	}
 }
+
+// endTurn runs what AtTurnEnd was asked for, the handlers that this starts, and
+// puts those that have had their share into the next turn.
+func (l *Loop) endTurn() {
+	if batch := l.turnEnd; len(batch) > 0 {
+		l.turnEnd, l.spareEnd = l.spareEnd[:0], batch
+		for _, fn := range batch {
+			l.protect(fn)
+		}
+		clear(batch)
+		l.runHandlers()
+	}
+	l.runnable = append(l.runnable, l.later...)
+	l.later = l.later[:0]
+}
+
+// AtTurnEnd implements loop.Loop.
+func (l *Loop) AtTurnEnd(fn func()) { l.turnEnd = append(l.turnEnd, fn) }
 
 // end closes everything and lets the waiting handlers see it.
 func (l *Loop) end() {

@@ -12,6 +12,7 @@ var loopTests = map[string]func(*testing.T, Engine){
 	"a busy connection does not starve the others": testFairness,
 	"handlers run one at a time":                   testOneAtATime,
 	"Post keeps the order of each goroutine":       testPostOrder,
+	"a turn ends when its handlers have run":       testTurnEnd,
 	"Post is refused once the loop has ended":      testPostAfterEnd,
 	"functions posted before Stop run":             testPostBeforeStop,
 	"a panic ends its handler only":                testPanic,
@@ -85,6 +86,33 @@ func testPostOrder(t *testing.T, e Engine) {
 			}
 		}
 	})
+}
+
+func testTurnEnd(t *testing.T, e Engine) {
+	const handlers = 20
+	f := start(t, e, 1)
+	addr := f.serve(echo)
+	ran := 0
+	f.handle(func() {
+		ended := f.loop.NewWaiter()
+		for range handlers {
+			f.loop.Go(func() { ran++ })
+		}
+		f.loop.AtTurnEnd(func() {
+			if ran != handlers {
+				t.Errorf("the turn ended when %d of %d handlers had run", ran, handlers)
+			}
+			f.loop.AtTurnEnd(func() { f.loop.Go(ended.Wake) })
+		})
+		ended.Wait(time.Time{})
+	})
+	f.post(func() { f.loop.AtTurnEnd(func() { panic("ouch") }) })
+	if v := <-f.panics; v != "ouch" {
+		t.Errorf("OnPanic got %v", v)
+	}
+	client := f.dial(addr) // a loop that sleeps after AtTurnEnd would not hear this
+	say(t, client, "x")
+	hear(t, client, "x")
 }
 
 func testPostAfterEnd(t *testing.T, e Engine) {

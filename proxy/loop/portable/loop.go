@@ -127,6 +127,18 @@ func (l *Loop) ended() bool {
 	return l.ending && l.handlers == 0 && l.inbox.close()
 }
 
+// AtTurnEnd implements loop.Loop. A turn here is until the handlers that were
+// started have run once.
+func (l *Loop) AtTurnEnd(fn func()) {
+	l.Post(func() {
+		if l.starting > 0 {
+			l.AtTurnEnd(fn)
+			return
+		}
+		fn()
+	})
+}
+
 // Stop implements loop.Loop.
 func (l *Loop) Stop() { l.stopOnce.Do(func() { close(l.stopped) }) }
 
