@@ -48,6 +48,7 @@ var paths = map[snapshot.Kind]string{
 	snapshot.KindReferenceGrant:           "/apis/gateway.networking.k8s.io/v1/referencegrants",
 	snapshot.KindBackendTLSPolicy:         "/apis/gateway.networking.k8s.io/v1/backendtlspolicies",
 	snapshot.KindBackend:                  "/apis/sluice.dev/v1alpha1/backends",
+	snapshot.KindClientPolicy:             "/apis/sluice.dev/v1alpha1/clientpolicies",
 	snapshot.KindGatewayParameters:        "/apis/sluice.dev/v1alpha1/gatewayparameters",
 	snapshot.KindNamespace:                "/api/v1/namespaces",
 	snapshot.KindService:                  "/api/v1/services",

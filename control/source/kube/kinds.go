@@ -69,6 +69,8 @@ var kinds = []kind{
 		object: func() snapshot.Object { return &gatewayv1.BackendTLSPolicy{} }, list: func() runtime.Object { return &gatewayv1.BackendTLSPolicyList{} }},
 	{name: snapshot.KindBackend, version: v1alpha1.GroupVersion, resource: "backends", spoken: true, served: true,
 		object: func() snapshot.Object { return &v1alpha1.Backend{} }, list: func() runtime.Object { return &v1alpha1.BackendList{} }},
+	{name: snapshot.KindClientPolicy, version: v1alpha1.GroupVersion, resource: "clientpolicies", spoken: true, served: true,
+		object: func() snapshot.Object { return &v1alpha1.ClientPolicy{} }, list: func() runtime.Object { return &v1alpha1.ClientPolicyList{} }},
 	{name: snapshot.KindGatewayParameters, version: v1alpha1.GroupVersion, resource: "gatewayparameters", served: true,
 		object: func() snapshot.Object { return &v1alpha1.GatewayParameters{} }, list: func() runtime.Object { return &v1alpha1.GatewayParametersList{} }},
 

@@ -200,6 +200,7 @@ func oneOfEach() []snapshot.Object {
 		&gatewayv1.ReferenceGrant{ObjectMeta: named("shop", "o")},
 		&gatewayv1.BackendTLSPolicy{ObjectMeta: named("shop", "o")},
 		&v1alpha1.Backend{ObjectMeta: named("shop", "o")},
+		&v1alpha1.ClientPolicy{ObjectMeta: named("shop", "o")},
 		&v1alpha1.GatewayParameters{ObjectMeta: named("shop", "o")},
 		&corev1.Namespace{ObjectMeta: named("", "o")},
 		&corev1.Service{ObjectMeta: named("shop", "o")},

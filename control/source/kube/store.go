@@ -117,9 +117,15 @@ func sameWish(a, b snapshot.Object) bool {
 // shareWish has two states of a route that differ in their status only share the
 // rest: the snapshot keeps the earlier one, and a cluster has thousands of routes.
 func shareWish(before, next snapshot.Object) {
-	b, ok := before.(*gatewayv1.HTTPRoute)
-	if n, both := next.(*gatewayv1.HTTPRoute); ok && both {
-		n.Labels, n.Annotations, n.Spec = b.Labels, b.Annotations, b.Spec
+	switch n := next.(type) {
+	case *gatewayv1.HTTPRoute:
+		if b, ok := before.(*gatewayv1.HTTPRoute); ok {
+			n.Labels, n.Annotations, n.Spec = b.Labels, b.Annotations, b.Spec
+		}
+	case *gatewayv1.GRPCRoute:
+		if b, ok := before.(*gatewayv1.GRPCRoute); ok {
+			n.Labels, n.Annotations, n.Spec = b.Labels, b.Annotations, b.Spec
+		}
 	}
 }
 
