@@ -14,7 +14,7 @@ var GroupVersion = schema.GroupVersion{Group: GroupName, Version: "v1alpha1"}
 
 // AddToScheme adds the kinds of this package to a scheme.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &Backend{}, &BackendList{}, &GatewayParameters{}, &GatewayParametersList{})
+	scheme.AddKnownTypes(GroupVersion, &Backend{}, &BackendList{}, &GatewayParameters{}, &GatewayParametersList{}, &ClientPolicy{}, &ClientPolicyList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

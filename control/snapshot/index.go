@@ -24,9 +24,16 @@ func SlicesOf(namespace, service string) Key {
 	return Key{Kind: "EndpointSlices of", Namespace: namespace, Name: service}
 }
 
-// PoliciesOn names the bucket of the BackendTLSPolicies that target a Service.
-func PoliciesOn(namespace, service string) Key {
-	return Key{Kind: "BackendTLSPolicies on", Namespace: namespace, Name: service}
+// BackendPoliciesOn names the bucket of the BackendTLSPolicies that target a
+// Service or a Backend.
+func BackendPoliciesOn(kind Kind, namespace, name string) Key {
+	return Key{Kind: "BackendTLSPolicies on " + kind, Namespace: namespace, Name: name}
+}
+
+// ClientPoliciesOn names the bucket of the ClientPolicies that target a Gateway or
+// a ListenerSet, or one of its listeners.
+func ClientPoliciesOn(kind Kind, namespace, name string) Key {
+	return Key{Kind: "ClientPolicies on " + kind, Namespace: namespace, Name: name}
 }
 
 // Replicas names the bucket of the Pods and the Leases of Sluice's replicas.
@@ -54,9 +61,15 @@ func Buckets(object Object) []Key {
 	case *gatewayv1.BackendTLSPolicy:
 		var buckets []Key
 		for _, target := range o.Spec.TargetRefs {
-			if target.Group == "" && target.Kind == "Service" {
-				buckets = append(buckets, PoliciesOn(o.Namespace, string(target.Name)))
+			if kind, ok := BackendKind(target.Group, target.Kind); ok {
+				buckets = append(buckets, BackendPoliciesOn(kind, o.Namespace, string(target.Name)))
 			}
+		}
+		return buckets
+	case *v1alpha1.ClientPolicy:
+		var buckets []Key
+		for _, target := range o.Spec.TargetRefs {
+			buckets = append(buckets, ClientPoliciesOn(Kind(target.Kind), o.Namespace, string(target.Name)))
 		}
 		return buckets
 	case *corev1.Pod, *coordinationv1.Lease:
@@ -74,4 +87,16 @@ func Buckets(object Object) []Key {
 		return []Key{ListenerSetsOf(namespace, string(o.Spec.ParentRef.Name))}
 	}
 	return nil
+}
+
+// BackendKind is the kind of the objects that requests are sent to, by group and
+// kind of a reference; false for others.
+func BackendKind(group gatewayv1.Group, kind gatewayv1.Kind) (Kind, bool) {
+	switch {
+	case group == "" && kind == gatewayv1.Kind(KindService):
+		return KindService, true
+	case group == v1alpha1.GroupName && kind == gatewayv1.Kind(KindBackend):
+		return KindBackend, true
+	}
+	return "", false
 }

@@ -34,6 +34,7 @@ const (
 	KindEndpointSlice         Kind = "EndpointSlice"
 	KindBackend               Kind = "Backend"
 	KindGatewayParameters     Kind = "GatewayParameters"
+	KindClientPolicy          Kind = "ClientPolicy"
 
 	// Of these a Snapshot holds only what concerns Sluice's own replicas: their
 	// Pods and the Leases in which they say what they serve.
@@ -89,6 +90,8 @@ func KindOf(object Object) Kind {
 		return KindBackend
 	case *v1alpha1.GatewayParameters:
 		return KindGatewayParameters
+	case *v1alpha1.ClientPolicy:
+		return KindClientPolicy
 	case *corev1.Pod:
 		return KindPod
 	case *coordinationv1.Lease:

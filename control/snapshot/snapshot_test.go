@@ -77,12 +77,12 @@ func TestBucketsDoNotMix(t *testing.T) {
 	grant := &gatewayv1.ReferenceGrant{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "allow"}}
 	s := snapshot.New().With([]snapshot.Change{set(endpointSlice("a", "web")), set(policy), set(grant)})
 	for bucket, want := range map[snapshot.Key][]string{
-		snapshot.PoliciesOn("default", "web"): {"tls"},
-		snapshot.PoliciesOn("default", "api"): {"tls"},
-		snapshot.PoliciesOn("other", "web"):   nil,
-		snapshot.GrantsIn("default"):          {"allow"},
-		snapshot.GrantsIn("other"):            nil,
-		snapshot.SlicesOf("default", "web"):   {"a"},
+		snapshot.BackendPoliciesOn(snapshot.KindService, "default", "web"): {"tls"},
+		snapshot.BackendPoliciesOn(snapshot.KindService, "default", "api"): {"tls"},
+		snapshot.BackendPoliciesOn(snapshot.KindService, "other", "web"):   nil,
+		snapshot.GrantsIn("default"):                                       {"allow"},
+		snapshot.GrantsIn("other"):                                         nil,
+		snapshot.SlicesOf("default", "web"):                                {"a"},
 	} {
 		if got := namesIn(s, bucket); !slices.Equal(got, want) {
 			t.Errorf("%v: %v, want %v", bucket, got, want)

@@ -22,6 +22,9 @@ func Of(object snapshot.Object) Status {
 	if route := routeStatus(object); route != nil {
 		return Status{Route: route}
 	}
+	if policy := policyStatus(object); policy != nil {
+		return Status{Policy: policy}
+	}
 	return Status{}
 }
 
@@ -41,8 +44,21 @@ func routeStatus(object snapshot.Object) *gatewayv1.RouteStatus {
 	return nil
 }
 
+func policyStatus(object snapshot.Object) *gatewayv1.PolicyStatus {
+	switch o := object.(type) {
+	case *gatewayv1.BackendTLSPolicy:
+		return &o.Status
+	case *v1alpha1.ClientPolicy:
+		return &o.Status
+	}
+	return nil
+}
+
+// maxAncestors is the most that the status of a policy takes.
+const maxAncestors = 16
+
 // On returns a copy of the object that carries the status. What other
-// controllers say of a route stays, as the API demands of those who
+// controllers say of a route or a policy stays, as the API demands of those who
 // write a status.
 func On(object snapshot.Object, s Status, controller gatewayv1.GatewayController) snapshot.Object {
 	fresh := object.DeepCopyObject().(snapshot.Object)
@@ -59,6 +75,9 @@ func On(object snapshot.Object, s Status, controller gatewayv1.GatewayController
 		*old.Backend = *s.Backend
 	case s.Route != nil && old.Route != nil:
 		old.Route.Parents = append(othersParents(old.Route.Parents, controller), s.Route.Parents...)
+	case s.Policy != nil && old.Policy != nil:
+		all := append(othersAncestors(old.Policy.Ancestors, controller), s.Policy.Ancestors...)
+		old.Policy.Ancestors = all[:min(len(all), maxAncestors)]
 	}
 	return fresh
 }
@@ -68,6 +87,16 @@ func othersParents(all []gatewayv1.RouteParentStatus, controller gatewayv1.Gatew
 	for _, p := range all {
 		if p.ControllerName != controller {
 			others = append(others, p)
+		}
+	}
+	return others
+}
+
+func othersAncestors(all []gatewayv1.PolicyAncestorStatus, controller gatewayv1.GatewayController) []gatewayv1.PolicyAncestorStatus {
+	var others []gatewayv1.PolicyAncestorStatus
+	for _, a := range all {
+		if a.ControllerName != controller {
+			others = append(others, a)
 		}
 	}
 	return others

@@ -31,6 +31,11 @@ func (s Status) String() string {
 			fmt.Fprintf(&b, "parent %s\n", printRef(p.ParentRef))
 			printConditions(&b, "  ", p.Conditions)
 		}
+	case s.Policy != nil:
+		for _, a := range s.Policy.Ancestors {
+			fmt.Fprintf(&b, "ancestor %s\n", printRef(a.AncestorRef))
+			printConditions(&b, "  ", a.Conditions)
+		}
 	}
 	return b.String()
 }

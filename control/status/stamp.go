@@ -38,6 +38,7 @@ func (s Status) copy() Status {
 		Route:        s.Route.DeepCopy(),
 		ListenerSet:  s.ListenerSet.DeepCopy(),
 		Backend:      s.Backend.DeepCopy(),
+		Policy:       s.Policy.DeepCopy(),
 	}
 }
 
@@ -45,7 +46,8 @@ func (s Status) copy() Status {
 type place struct {
 	// section is the listener's name, for a listener's conditions.
 	section gatewayv1.SectionName
-	parent  parent
+	// parent is a route's, or the ancestor of a policy.
+	parent parent
 }
 
 // parent is a ParentReference without pointers.
@@ -74,6 +76,10 @@ func (s Status) conditions() map[place][]metav1.Condition {
 	case s.Route != nil:
 		for _, p := range s.Route.Parents {
 			all[place{parent: parentOf(p.ParentRef)}] = p.Conditions
+		}
+	case s.Policy != nil:
+		for _, a := range s.Policy.Ancestors {
+			all[place{parent: parentOf(a.AncestorRef)}] = a.Conditions
 		}
 	}
 	return all

@@ -23,6 +23,9 @@ type Status struct {
 	Route       *gatewayv1.RouteStatus
 	ListenerSet *gatewayv1.ListenerSetStatus
 	Backend     *v1alpha1.BackendStatus
+	// Policy is the status of policies of all kinds. It has the ancestors of this
+	// controller only.
+	Policy *gatewayv1.PolicyStatus
 }
 
 // Equal reports whether both say the same, time stamps included.

@@ -24,6 +24,12 @@ func routeStatus(conditions ...metav1.Condition) status.Status {
 	}}}}
 }
 
+func policyStatus(conditions ...metav1.Condition) status.Status {
+	return status.Status{Policy: &gatewayv1.PolicyStatus{Ancestors: []gatewayv1.PolicyAncestorStatus{{
+		AncestorRef: gatewayv1.ParentReference{Name: "gw"}, ControllerName: controller, Conditions: conditions,
+	}}}}
+}
+
 // Condition.lastTransitionTime is the last time that the status changed; a
 // change of reason or message is none.
 func TestStampKeepsTheTimeOfWhatStays(t *testing.T) {
@@ -90,6 +96,24 @@ func TestOnLeavesOtherControllersAlone(t *testing.T) {
 	}
 }
 
+// PolicyStatus.ancestors: entries of other controllers stay, and there are 16 at
+// most: "If this slice is full, implementations MUST NOT add further entries".
+func TestOnFillsAncestorsUpToTheLimit(t *testing.T) {
+	policy := &gatewayv1.BackendTLSPolicy{}
+	policy.Status.Ancestors = []gatewayv1.PolicyAncestorStatus{
+		{AncestorRef: gatewayv1.ParentReference{Name: "theirs"}, ControllerName: "example.net/controller"},
+		{AncestorRef: gatewayv1.ParentReference{Name: "old"}, ControllerName: controller},
+	}
+	next := policyStatus(status.True("Accepted", "Accepted", ""))
+	for range 20 {
+		next.Policy.Ancestors = append(next.Policy.Ancestors, next.Policy.Ancestors[0])
+	}
+	got := status.On(policy, next, controller).(*gatewayv1.BackendTLSPolicy).Status.Ancestors
+	if len(got) != 16 || got[0].AncestorRef.Name != "theirs" || got[1].AncestorRef.Name != "gw" {
+		t.Errorf("%d ancestors, the first %v and %v; want those of others first, and 16", len(got), got[0].AncestorRef.Name, got[1].AncestorRef.Name)
+	}
+}
+
 // Each kind with a status that Sluice writes carries it, and Of reads it back.
 func TestOnAndOfAreInverse(t *testing.T) {
 	accepted := []metav1.Condition{status.True("Accepted", "Accepted", "")}
@@ -107,6 +131,8 @@ func TestOnAndOfAreInverse(t *testing.T) {
 		{&gatewayv1.TLSRoute{}, route},
 		{&gatewayv1.TCPRoute{}, route},
 		{&gatewayv1.UDPRoute{}, route},
+		{&gatewayv1.BackendTLSPolicy{}, policyStatus(accepted...)},
+		{&v1alpha1.ClientPolicy{}, policyStatus(accepted...)},
 	}
 	for _, test := range tests {
 		stamped := status.Stamp(status.Status{}, test.status, time.Unix(100, 0))

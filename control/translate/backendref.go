@@ -163,7 +163,7 @@ func (t *ruleTranslator) protocol(field string, service *corev1.Service, port *c
 	if port.Protocol != "" && port.Protocol != corev1.ProtocolTCP {
 		return unsupported(fmt.Sprintf("%s is for %s; HTTP needs TCP", where, port.Protocol), "write a TCP port")
 	}
-	for policy := range snapshot.Each[*gatewayv1.BackendTLSPolicy](t.r, snapshot.PoliciesOn(service.Namespace, service.Name)) {
+	for policy := range snapshot.Each[*gatewayv1.BackendTLSPolicy](t.r, snapshot.BackendPoliciesOn(snapshot.KindService, service.Namespace, service.Name)) {
 		if targets(policy, service.Name, port.Name) {
 			return unsupported(fmt.Sprintf("BackendTLSPolicy %s demands TLS to %s; this version of Sluice does not serve that yet, and sends nothing in clear text", policy.Name, where), "remove the BackendTLSPolicy if the port speaks clear text")
 		}

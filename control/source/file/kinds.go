@@ -54,6 +54,7 @@ var kinds = []kind{
 	{Group: gatewayXGroup, Version: "v1alpha1", Name: snapshot.KindXMesh, New: newObject[gatewayxv1alpha1.XMesh]},
 	{Group: sluiceGroup, Version: "v1alpha1", Name: snapshot.KindBackend, Namespaced: true, New: newObject[sluicev1alpha1.Backend]},
 	{Group: sluiceGroup, Version: "v1alpha1", Name: snapshot.KindGatewayParameters, Namespaced: true, New: newObject[sluicev1alpha1.GatewayParameters]},
+	{Group: sluiceGroup, Version: "v1alpha1", Name: snapshot.KindClientPolicy, Namespaced: true, New: newObject[sluicev1alpha1.ClientPolicy]},
 
 	{Version: "v1", Name: snapshot.KindNamespace, New: newObject[corev1.Namespace], Core: &namespaceKind},
 	{Version: "v1", Name: snapshot.KindService, Namespaced: true, New: newObject[corev1.Service], Core: &serviceKind},
