@@ -59,18 +59,18 @@ type listenerChange[A any] struct {
 // ones come.
 type hostChange[A any] map[bucket][]*candidate[A]
 
-// bucket holds the candidates of one path. Those of all regular expressions
+// bucket holds the candidates of one path or service. Those that are scanned
 // share one, without a path.
 type bucket struct {
-	kind config.PathMatchType
+	kind kind
 	path string
 }
 
 func (c *candidate[A]) bucket() bucket {
-	if c.match.Path.Type == config.PathRegex {
-		return bucket{kind: config.PathRegex}
+	if c.kind == scanned {
+		return bucket{kind: scanned}
 	}
-	return bucket{c.match.Path.Type, c.path}
+	return bucket{c.kind, c.path}
 }
 
 func (c *change[A]) listener(name string) *listenerChange[A] {

@@ -54,13 +54,16 @@ func withFault(rule *config.Rule, err error) *config.Rule {
 // conditions is a match, compiled.
 type conditions struct {
 	match *config.Match
-	// path is the exact path, the prefix without its trailing slash, or the
-	// expression.
+	kind  kind
+	// path is the exact path, the prefix without its trailing slash, the
+	// expression, or the service where it alone is named.
 	path string
 	// expression is set for a RegularExpression path.
 	expression *expression
-	headers    []valueTest
-	query      []valueTest
+	// rpc is set where a method of gRPC is compared, and no path.
+	rpc     *rpcTest
+	headers []valueTest
+	query   []valueTest
 }
 
 // valueTest is a condition on one header or query parameter.
@@ -73,16 +76,10 @@ type valueTest struct {
 func compileMatch(m *config.Match) (conditions, error) {
 	c := conditions{match: m}
 	var err error
-	switch m.Path.Type {
-	case config.PathExact:
-		c.path = normalise(m.Path.Value)
-	case config.PathPrefix:
-		c.path = strings.TrimSuffix(normalise(m.Path.Value), "/")
-	case config.PathRegex:
-		c.path = m.Path.Value
-		c.expression, err = compileExpression("path", m.Path.Value)
-	default:
-		err = fmt.Errorf("path match type %q is not known; use Exact, PathPrefix or RegularExpression", m.Path.Type)
+	if m.RPC != nil {
+		err = c.compileRPC(m.RPC)
+	} else {
+		err = c.compilePath(m.Path)
 	}
 	if err != nil {
 		return c, err
@@ -92,6 +89,21 @@ func compileMatch(m *config.Match) (conditions, error) {
 	}
 	c.query, err = compileValues("query parameter", m.Query)
 	return c, err
+}
+
+func (c *conditions) compilePath(m config.PathMatch) (err error) {
+	switch m.Type {
+	case config.PathExact:
+		c.kind, c.path = atPath, normalise(m.Value)
+	case config.PathPrefix:
+		c.kind, c.path = atPrefix, strings.TrimSuffix(normalise(m.Value), "/")
+	case config.PathRegex:
+		c.kind, c.path = scanned, m.Value
+		c.expression, err = compileExpression("path", m.Value)
+	default:
+		err = fmt.Errorf("path match type %q is not known; use Exact, PathPrefix or RegularExpression", m.Type)
+	}
+	return err
 }
 
 func compileValues(what string, matches []config.ValueMatch) ([]valueTest, error) {

@@ -19,6 +19,9 @@ type part uint8
 const (
 	none part = iota
 	partPath
+	partCall
+	partService
+	partRPCMethod
 	partMethod
 	partHeader
 	partQuery
@@ -27,8 +30,13 @@ const (
 var hit = verdict{}
 
 // test holds a match against a request. Whoever calls it has found the match by
-// its path, unless that is a regular expression.
+// its path or service, unless it is one that is scanned.
 func (c *conditions) test(r *message.Request) verdict {
+	if c.rpc != nil {
+		if failed := c.rpc.test(r); failed != none {
+			return verdict{failed: failed}
+		}
+	}
 	if c.expression != nil && !c.expression.matches(r.Path) {
 		return verdict{failed: partPath}
 	}

@@ -3,16 +3,16 @@ package route
 import (
 	"slices"
 	"strings"
-
-	"github.com/sluicegateway/sluice/config"
 )
 
 // host is the candidates of one hostname of one listener. Like all of a table
 // it is immutable.
 type host[A any] struct {
 	hostname string
+	// exact is keyed by the path, which is /service/method for those of gRPC.
 	exact    sharded[string, []*candidate[A]]
-	regex    []*candidate[A]
+	services sharded[string, []*candidate[A]]
+	scanned  []*candidate[A]
 	// prefix is keyed without the trailing slash: "/" is "".
 	prefix sharded[string, []*candidate[A]]
 	// longest is at least the length of the longest prefix. It bounds the
@@ -20,23 +20,39 @@ type host[A any] struct {
 	longest int
 }
 
+// kind says where a candidate is found, in the order in which the search goes.
+type kind uint8
+
+const (
+	// atPath is an exact path, or a method of gRPC with its service.
+	atPath kind = iota
+	// atService is a service of gRPC, whatever its method.
+	atService
+	// scanned is a path by a regular expression, or a method of gRPC whose
+	// service is not named: each is tried in turn.
+	scanned
+	atPrefix
+)
+
 // with returns the host after a change, nil if nothing is left of it.
 func (h *host[A]) with(changed hostChange[A], gone map[*compiled[A]]bool) *host[A] {
 	next := *h
-	exact, prefix := h.exact.edit(), h.prefix.edit()
+	exact, services, prefix := h.exact.edit(), h.services.edit(), h.prefix.edit()
 	for b, added := range changed {
 		switch b.kind {
-		case config.PathExact:
+		case atPath:
 			mergeBucket(exact, b.path, added, gone)
-		case config.PathPrefix:
+		case atService:
+			mergeBucket(services, b.path, added, gone)
+		case scanned:
+			next.scanned = merge(h.scanned, added, gone)
+		case atPrefix:
 			mergeBucket(prefix, b.path, added, gone)
 			next.longest = max(next.longest, len(b.path))
-		case config.PathRegex:
-			next.regex = merge(h.regex, added, gone)
 		}
 	}
-	next.exact, next.prefix = exact.sharded, prefix.sharded
-	if next.exact.len == 0 && next.prefix.len == 0 && len(next.regex) == 0 {
+	next.exact, next.services, next.prefix = exact.sharded, services.sharded, prefix.sharded
+	if next.exact.len+next.services.len+next.prefix.len+len(next.scanned) == 0 {
 		return nil
 	}
 	return &next
@@ -66,7 +82,13 @@ func (h *host[A]) find(s *search) *candidate[A] {
 	if c := first(bucket, s); c != nil {
 		return c
 	}
-	if c := first(h.regex, s); c != nil {
+	if service, _, ok := call(s.request); ok && h.services.len > 0 {
+		bucket, _ := h.services.get(service)
+		if c := first(bucket, s); c != nil {
+			return c
+		}
+	}
+	if c := first(h.scanned, s); c != nil {
 		return c
 	}
 	for prefix, ok := cutTo(s.request.Path, h.longest), true; ok; prefix, ok = cutElement(prefix) {

@@ -62,6 +62,14 @@ func regex(path string) config.Match {
 	return config.Match{Path: config.PathMatch{Type: config.PathRegex, Value: path}}
 }
 
+func rpc(service, method string) config.Match {
+	return config.Match{RPC: &config.RPCMatch{Service: service, Method: method}}
+}
+
+func rpcRegex(service, method string) config.Match {
+	return config.Match{RPC: &config.RPCMatch{Service: service, Method: method, Regex: true}}
+}
+
 func one(m config.Match) []config.Match { return []config.Match{m} }
 
 func method(m config.Match, method string) config.Match {

@@ -60,12 +60,12 @@ func oracle(listeners []*config.Listener, routes []*config.Route, bind netip.Add
 	}
 	slices.SortStableFunc(all, func(a, b oracleMatch) int {
 		return cmp.Or(
-			cmp.Compare(rank(b.match), rank(a.match)),
+			slices.Compare(ranks(b.match), ranks(a.match)),
 			-cmp.Compare(min(len(a.match.Method), 1), min(len(b.match.Method), 1)),
 			-cmp.Compare(len(a.match.Headers), len(b.match.Headers)),
 			-cmp.Compare(len(a.match.Query), len(b.match.Query)),
 			a.route.Created.Compare(b.route.Created),
-			cmp.Compare(strings.TrimPrefix(a.route.Name, "httproute/"), strings.TrimPrefix(b.route.Name, "httproute/")),
+			cmp.Compare(a.route.Name, b.route.Name),
 		)
 	})
 	for _, m := range all {
@@ -94,17 +94,32 @@ func attached(routes []*config.Route, l *config.Listener) (hostnames []string) {
 	return hostnames
 }
 
-func rank(m *config.Match) int {
+// ranks are the numbers of characters; an expression counts as half of one.
+func ranks(m *config.Match) []float64 {
+	if m.RPC != nil {
+		var both []float64
+		for _, name := range []string{m.RPC.Service, m.RPC.Method} {
+			if n := len(name); n > 0 && m.RPC.Regex {
+				both = append(both, 0.5)
+			} else {
+				both = append(both, float64(n))
+			}
+		}
+		return both
+	}
 	switch m.Path.Type {
 	case config.PathExact:
-		return 1 << 20
+		return []float64{1 << 20}
 	case config.PathRegex:
-		return 1 << 19
+		return []float64{1 << 19}
 	}
-	return len(strings.TrimSuffix(m.Path.Value, "/"))
+	return []float64{float64(len(strings.TrimSuffix(m.Path.Value, "/")))}
 }
 
 func holds(m *config.Match, r *message.Request) bool {
+	if m.RPC != nil && !holdsRPC(m.RPC, r) {
+		return false
+	}
 	elements, want := strings.Split(r.Path, "/"), strings.Split(strings.TrimSuffix(m.Path.Value, "/"), "/")
 	switch {
 	case m.Path.Type == config.PathExact && r.Path != m.Path.Value,
@@ -133,6 +148,19 @@ func holds(m *config.Match, r *message.Request) bool {
 	return true
 }
 
+func holdsRPC(m *config.RPCMatch, r *message.Request) bool {
+	parts := regexp.MustCompile("^/(.+)/([^/]+)$").FindStringSubmatch(r.Path)
+	if r.Method != "POST" || parts == nil {
+		return false
+	}
+	for i, name := range []string{m.Service, m.Method} {
+		if name != "" && !equal(config.ValueMatch{Value: name, Regex: m.Regex}, parts[i+1]) {
+			return false
+		}
+	}
+	return true
+}
+
 func equal(m config.ValueMatch, value string) bool {
 	return !m.Regex && m.Value == value || m.Regex && whole(m.Value, value)
 }
@@ -142,9 +170,13 @@ func whole(expression, value string) bool {
 }
 
 // world makes random configurations and requests from few words, so that they meet often.
-type world struct{ *rand.Rand }
+type world struct {
+	*rand.Rand
+	// grpc has all routes be of gRPC: at one hostname there is one kind.
+	grpc bool
+}
 
-func someWorld(seed uint64) world { return world{rand.New(rand.NewPCG(seed, 0))} }
+func someWorld(seed uint64) world { return world{rand.New(rand.NewPCG(seed, 0)), seed%2 == 1} }
 
 func pick[T any](w world, of ...T) T { return of[w.IntN(len(of))] }
 
@@ -171,7 +203,18 @@ func (w world) values(names ...string) (values []config.ValueMatch) {
 	return values
 }
 
+func (w world) rpcMatch() config.Match {
+	m := config.Match{RPC: &config.RPCMatch{Service: pick(w, "", "a", "b", "a/b"), Method: pick(w, "", "a", "b")}, Headers: w.values("x", "y")}
+	if w.IntN(3) == 0 {
+		m.RPC = &config.RPCMatch{Service: pick(w, "", ".*", "a|b", "a/.+"), Method: pick(w, "", ".*", "[ab]"), Regex: true}
+	}
+	return m
+}
+
 func (w world) match() config.Match {
+	if w.grpc {
+		return w.rpcMatch()
+	}
 	m := config.Match{
 		Method:  pick(w, "", "", "", "GET", "POST"),
 		Headers: w.values("x", "y"),
@@ -204,6 +247,7 @@ func (w world) listener() *config.Listener {
 
 func (w world) route() *config.Route {
 	r := &config.Route{
+		GRPC:    w.grpc,
 		Name:    "httproute/" + pick(w, "n", "n-2") + "/" + pick(w, "r", "s", "t", "u", "v"),
 		Created: epoch.Add(time.Duration(w.IntN(3)) * time.Second),
 	}
@@ -226,7 +270,7 @@ func (w world) route() *config.Route {
 
 func (w world) request() *message.Request {
 	r := &message.Request{
-		Method:    pick(w, "GET", "POST"),
+		Method:    pick(w, "GET", "POST", "POST"),
 		Authority: pick(w, "a.example", "a.b.example", "b.example", "c.b.example", "example", "x.org", "a.example:8080"),
 		Path:      w.path(),
 	}

@@ -2,8 +2,7 @@ package route
 
 import (
 	"cmp"
-
-	"github.com/sluicegateway/sluice/config"
+	"math"
 )
 
 // order is the precedence of candidates of one hostname: the lesser is tried first.
@@ -13,29 +12,26 @@ func order[A any](a, b *candidate[A]) int {
 
 // moreSpecific orders by what the matches say.
 func moreSpecific[A any](a, b *candidate[A]) int {
-	rank := pathRank(a.match.Path.Type)
-	if c := cmp.Compare(rank, pathRank(b.match.Path.Type)); c != 0 {
+	if c := cmp.Compare(a.kind, b.kind); c != 0 {
 		return c
 	}
-	if a.match.Path.Type == config.PathPrefix && len(a.path) != len(b.path) {
+	if a.kind == atPrefix && len(a.path) != len(b.path) {
 		return cmp.Compare(len(b.path), len(a.path))
 	}
 	return cmp.Or(
+		cmp.Compare(rpcRank(a), rpcRank(b)),
 		cmp.Compare(min(1, len(b.match.Method)), min(1, len(a.match.Method))),
 		cmp.Compare(len(b.headers), len(a.headers)),
 		cmp.Compare(len(b.query), len(a.query)),
 	)
 }
 
-// pathRank is the place of a path's type in the order.
-func pathRank(t config.PathMatchType) int {
-	switch t {
-	case config.PathExact:
-		return 0
-	case config.PathRegex:
-		return 1
+// rpcRank puts methods of gRPC before paths, which they meet at no hostname.
+func rpcRank[A any](c *candidate[A]) int {
+	if c.rpc == nil {
+		return math.MaxInt
 	}
-	return 2
+	return c.rpc.rank()
 }
 
 // tieBreak orders by where the matches stand.

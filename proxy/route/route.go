@@ -19,6 +19,11 @@
 //     order: an Exact path, a RegularExpression path, the longest PathPrefix;
 //     then a match of the method, more header matches, more query matches, the
 //     older route, the lesser namespace/name, the earlier rule.
+//   - Of the rules of GRPCRoutes: a service by its name, by a RegularExpression,
+//     any service; then likewise the method; then more header matches, the older
+//     route and so on. Names that match one request are equally long, so that
+//     this is the order by characters of the specification. At one hostname of a
+//     listener there are routes of one kind only (GRPCRoute.spec.hostnames).
 //
 // The specification leaves the place of RegularExpression open. It stands
 // before PathPrefix because a prefix is most often the catch-all beside it; the

@@ -40,13 +40,16 @@ func (t *Table[A]) Shadowed() []Shadow {
 }
 
 // shadowed reports the shadowed candidates and what shadows each. Only
-// candidates of the same path can, and expressions that take every path.
+// candidates of the same path or service can, and expressions that take every
+// path.
 func (h *host[A]) shadowed(report func(c, by *candidate[A])) {
-	within(h.regex, nil, report)
-	for _, bucket := range h.exact.all() {
-		within(bucket, nil, report)
+	within(h.scanned, nil, report)
+	for _, buckets := range []*sharded[string, []*candidate[A]]{&h.exact, &h.services} {
+		for _, bucket := range buckets.all() {
+			within(bucket, nil, report)
+		}
 	}
-	everything := slices.DeleteFunc(slices.Clone(h.regex), func(c *candidate[A]) bool { return !c.takesEveryPath() })
+	everything := slices.DeleteFunc(slices.Clone(h.scanned), func(c *candidate[A]) bool { return !c.takesEveryPath() })
 	for _, bucket := range h.prefix.all() {
 		within(bucket, everything, report)
 	}
@@ -83,8 +86,8 @@ func (t *Table[A]) hosts() iter.Seq2[*listener[A], *host[A]] {
 
 // ordered returns all candidates in order of precedence.
 func (h *host[A]) ordered() []*candidate[A] {
-	ordered := slices.Clone(h.regex)
-	for _, buckets := range []*sharded[string, []*candidate[A]]{&h.exact, &h.prefix} {
+	ordered := slices.Clone(h.scanned)
+	for _, buckets := range []*sharded[string, []*candidate[A]]{&h.exact, &h.services, &h.prefix} {
 		for _, bucket := range buckets.all() {
 			ordered = append(ordered, bucket...)
 		}
@@ -102,11 +105,14 @@ func (b *conditions) includes(c *conditions) bool {
 }
 
 func (b *conditions) includesPath(c *conditions) bool {
+	if b.rpc != nil || c.rpc != nil {
+		return b.rpc != nil && c.rpc != nil && b.rpc.includes(c.rpc)
+	}
 	return b.takesEveryPath() || b.match.Path.Type == c.match.Path.Type && b.path == c.path
 }
 
 func (b *conditions) takesEveryPath() bool {
-	return b.match.Path.Type == config.PathRegex && (b.path == ".*" || b.path == "/.*")
+	return b.expression != nil && (b.path == ".*" || b.path == "/.*")
 }
 
 func subset(some, all []config.ValueMatch) bool {

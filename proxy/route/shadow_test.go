@@ -29,6 +29,10 @@ func TestShadowed(t *testing.T) {
 		{"equal expressions", []*config.Route{routeOf("r", one(regex("/a.*")), one(regex("/a.*")))}, []string{"r/1 by r/0"}},
 		{"an expression for every path", []*config.Route{routeOf("r", one(regex("/.*")), one(prefix("/a")), one(exact("/b")))}, []string{"r/1 by r/0"}},
 		{"an expression for every path with a header", []*config.Route{routeOf("r", one(header(regex("/.*"), "x", "1")), one(prefix("/a")), one(a))}, []string{"r/2 by r/0"}},
+		{"a service and its methods", []*config.Route{routeOf("r", one(rpc("a", "")), one(rpc("a", "b")), one(rpc("", "b")), one(rpc("", "")))}, nil},
+		{"equal methods", []*config.Route{routeOf("r", one(rpc("a", "b")), one(header(rpc("a", "b"), "x", "1")), one(rpc("a", "b")))}, []string{"r/2 by r/0"}},
+		{"equal services", []*config.Route{routeOf("r", one(rpc("a", "")), one(rpc("a", "")))}, []string{"r/1 by r/0"}},
+		{"an expression for every method", []*config.Route{routeOf("r", one(rpc("", "a")), one(rpcRegex(".*", ".*")), one(rpcRegex("a", "")), one(rpc("", "")))}, []string{"r/0 by r/1", "r/2 by r/1", "r/3 by r/1"}},
 		{"other hostnames", []*config.Route{at(routeOf("r", one(prefix("/"))), "l", "a.example"), at(routeOf("s", one(prefix("/"))), "l", "b.example")}, nil},
 	}
 	for _, test := range tests {

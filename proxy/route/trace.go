@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy/message"
 )
 
@@ -75,7 +74,11 @@ func describe[A any](c *candidate[A]) Place {
 // String is the match in words: `PathPrefix /cart, method GET, header env = "canary"`.
 func (c *conditions) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s", c.match.Path.Type, c.match.Path.Value)
+	if c.rpc != nil {
+		b.WriteString(c.rpc.String())
+	} else {
+		fmt.Fprintf(&b, "%s %s", c.match.Path.Type, c.match.Path.Value)
+	}
 	if c.match.Method != "" {
 		fmt.Fprintf(&b, ", method %s", c.match.Method)
 	}
@@ -98,8 +101,8 @@ func (t *valueTest) String() string {
 // explain says why the request failed the match.
 func (v verdict) explain(c *conditions, r *message.Request) string {
 	switch v.failed {
-	case partPath:
-		return c.explainPath(r.Path)
+	case partPath, partCall, partService, partRPCMethod:
+		return c.explainPath(r)
 	case partMethod:
 		return fmt.Sprintf("method is %s, not %s", clip(r.Method), c.match.Method)
 	case partHeader:
@@ -114,14 +117,16 @@ func (v verdict) explain(c *conditions, r *message.Request) string {
 	return ""
 }
 
-func (c *conditions) explainPath(path string) string {
-	switch c.match.Path.Type {
-	case config.PathExact:
-		return fmt.Sprintf("path is %s, not %s", clip(path), c.path)
-	case config.PathPrefix:
-		return fmt.Sprintf("path %s does not start with %s", clip(path), c.match.Path.Value)
+func (c *conditions) explainPath(r *message.Request) string {
+	switch {
+	case c.rpc != nil:
+		return c.rpc.explain(r)
+	case c.kind == atPath:
+		return fmt.Sprintf("path is %s, not %s", clip(r.Path), c.path)
+	case c.kind == atPrefix:
+		return fmt.Sprintf("path %s does not start with %s", clip(r.Path), c.match.Path.Value)
 	}
-	return fmt.Sprintf("path %s does not match the expression %s", clip(path), c.path)
+	return fmt.Sprintf("path %s does not match the expression %s", clip(r.Path), c.path)
 }
 
 func (t *valueTest) explain(what, value string, present bool) string {
@@ -225,28 +230,30 @@ func traceOthers[A any](t *Trace, h *host[A], r *message.Request, won *candidate
 	}
 	ordered := h.ordered()
 	for _, c := range ordered {
-		if won != nil && order(c, won) > 0 && c.takesPath(r.Path) {
+		if won != nil && order(c, won) > 0 && c.takesPath(r) {
 			t.lost(describe(c), outranked(c, won))
 		}
 	}
 	for _, c := range ordered {
-		tried := c.expression != nil && (won == nil || order(c, won) < 0)
-		if !tried && !c.takesPath(r.Path) {
-			t.lost(describe(c), c.explainPath(r.Path))
+		tried := c.kind == scanned && (won == nil || order(c, won) < 0)
+		if !tried && !c.takesPath(r) {
+			t.lost(describe(c), c.explainPath(r))
 		}
 	}
 }
 
-// takesPath tests the path alone.
-func (c *conditions) takesPath(path string) bool {
-	switch c.match.Path.Type {
-	case config.PathExact:
-		return path == c.path
-	case config.PathPrefix:
-		rest, ok := strings.CutPrefix(path, c.path)
+// takesPath tests the path alone, or the method of gRPC that it names.
+func (c *conditions) takesPath(r *message.Request) bool {
+	switch {
+	case c.kind == atPath:
+		return r.Path == c.path
+	case c.rpc != nil:
+		return c.rpc.test(r) == none
+	case c.kind == atPrefix:
+		rest, ok := strings.CutPrefix(r.Path, c.path)
 		return ok && (rest == "" || rest[0] == '/' || c.path == "")
 	}
-	return c.expression.matches(path)
+	return c.expression.matches(r.Path)
 }
 
 // outranked says which rule of precedence put won before c.
