@@ -39,7 +39,7 @@ var imports = map[string][]string{
 	"proxy/tlsconn":       {"proxy/loop"},
 	"proxy/route":         {"config", "proxy/message"},
 	"proxy/filter":        {"config", "proxy/message", "proxy/route"},
-	"proxy/upstream":      {"config", "proxy/http1", "proxy/loop", "proxy/message"},
+	"proxy/upstream":      {"config", "proxy/loop", "proxy/mux", "proxy/tlsconn"},
 	"admin":               {"control", "observe"},
 	"cli":                 {"admin", "api", "config", "control", "observe", "proxy"},
 	"cmd/sluice":          {"cli"},

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 )
 
@@ -99,6 +100,29 @@ func (v *validator) backend(b *Backend) {
 	}
 	for i := range b.Endpoints {
 		v.endpoint(i, &b.Endpoints[i])
+	}
+	v.fault(b.Fault)
+	if b.TLS != nil {
+		v.backendTLS(b.TLS)
+	}
+}
+
+func (v *validator) backendTLS(t *BackendTLS) {
+	if t.Hostname == "" || strings.Contains(t.Hostname, "*") {
+		v.fail("its TLS has the hostname %q; it needs one without a wildcard", t.Hostname)
+	}
+	v.hostname(t.Hostname)
+	for i, n := range t.SANs {
+		if (n.Hostname == "") == (n.URI == "") {
+			v.fail("subjectAltName %d needs one of a hostname and a URI", i)
+		}
+		v.hostname(n.Hostname)
+		if _, err := url.Parse(n.URI); err != nil {
+			v.fail("subjectAltName %d: %v", i, err)
+		}
+	}
+	if len(t.CAs) == 0 && !t.System {
+		v.fail("its TLS trusts nobody")
 	}
 }
 

@@ -44,6 +44,16 @@ func TestValidateFinds(t *testing.T) {
 		{"endpoint 0 has no port", func(d *config.Delta) {
 			d.Backends[0].Endpoints[0].Address = netip.MustParseAddrPort("10.0.0.1:0")
 		}},
+		{"its fault has the status 200", func(d *config.Delta) { d.Backends[0].Fault = &config.Fault{Status: 200} }},
+		{`its TLS has the hostname ""`, func(d *config.Delta) { d.Backends[0].TLS = &config.BackendTLS{System: true} }},
+		{"one without a wildcard", func(d *config.Delta) { d.Backends[0].TLS = &config.BackendTLS{Hostname: "*.example", System: true} }},
+		{"trusts nobody", func(d *config.Delta) { d.Backends[0].TLS = &config.BackendTLS{Hostname: "a.example"} }},
+		{"subjectAltName 0 needs one", func(d *config.Delta) {
+			d.Backends[0].TLS = &config.BackendTLS{Hostname: "a.example", System: true, SANs: []config.SubjectAltName{{}}}
+		}},
+		{"subjectAltName 0: parse", func(d *config.Delta) {
+			d.Backends[0].TLS = &config.BackendTLS{Hostname: "a.example", System: true, SANs: []config.SubjectAltName{{URI: "a://%"}}}
+		}},
 		{"attached to no listener", func(d *config.Delta) { d.Routes[0].Attachments = nil }},
 		{"has no hostname", func(d *config.Delta) { d.Routes[0].Attachments[0].Hostnames = nil }},
 		{`listener "none", which does not exist`, func(d *config.Delta) { d.Routes[0].Attachments[0].Listener = "none" }},

@@ -58,6 +58,10 @@ var (
 		"forbidden":   {503, "upstream_connect_forbidden"},
 		"stopped":     shutdown,
 		"failed":      {503, "upstream_connect_failed"},
+		// Somebody is there, who is not, or does not speak, what was expected.
+		"tls_verify":    {502, "upstream_tls_verify"},
+		"tls_handshake": {502, "upstream_tls_handshake"},
+		"alpn":          {502, "upstream_alpn"},
 	}
 
 	// The backend got at least a part of the request.

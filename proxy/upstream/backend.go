@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -28,9 +29,12 @@ type Backend struct {
 // state is what a backend has at one time; it is immutable.
 type state struct {
 	protocol config.AppProtocol
+	// secure is nil for clear text.
+	secure *security
+	fault  *config.Fault
 	// endpoints in the order of the configuration, each address once.
 	endpoints []*Endpoint
-	// usable are those that take requests.
+	// usable are those that take requests; with a fault there are none.
 	usable []*Endpoint
 }
 
@@ -49,6 +53,10 @@ func (b *Backend) Name() string { return b.name }
 
 // Protocol is what the backend speaks.
 func (b *Backend) Protocol() config.AppProtocol { return b.state.Load().protocol }
+
+// Fault is the answer to every request to the backend, where it has one: that of
+// its configuration, or one that says why its TLS cannot be followed.
+func (b *Backend) Fault() *config.Fault { return b.state.Load().fault }
 
 // Endpoints are the backend's endpoints, ready or not. The slice is not to be changed.
 func (b *Backend) Endpoints() []*Endpoint { return b.state.Load().endpoints }
@@ -71,23 +79,30 @@ func (b *Backend) set(c *config.Backend, bs *Backends) (gone []*Endpoint) {
 			live[e.address] = e
 		}
 	}
+	s := &state{protocol: c.Protocol, secure: compileSecurity(c.TLS, old.secure), fault: c.Fault}
+	if s.secure != nil && s.secure.fault != nil {
+		s.fault = cmp.Or(s.fault, &config.Fault{Status: 500, Reason: s.secure.fault.Error()})
+		if s.secure != old.secure {
+			bs.log.Error("a backend takes no requests: its endpoints cannot be verified", "backend", b.name, "error", s.secure.fault)
+		}
+	}
 	kept := live
-	if old.protocol != c.Protocol {
+	if old.protocol != s.protocol || old.secure != s.secure {
 		kept = nil // connections speak the protocol that they were made for
 	}
-	b.state.Store(b.build(c, kept, bs))
+	b.build(s, c, kept, bs)
+	b.state.Store(s)
 	return slices.Collect(maps.Values(live))
 }
 
-// build makes the new state and takes what it uses out of kept. An address that
+// build gives the new state its endpoints and takes what it uses out of kept. An address that
 // stands more than once, as it may in several EndpointSlices, is one endpoint in
 // the best of its conditions. One that a restricted backend must not reach is none.
-func (b *Backend) build(c *config.Backend, kept map[address]*Endpoint, bs *Backends) *state {
+func (b *Backend) build(s *state, c *config.Backend, kept map[address]*Endpoint, bs *Backends) {
 	var bounds *reach
 	if c.Restricted {
 		bounds = bs.reach
 	}
-	s := &state{protocol: c.Protocol}
 	best := map[*Endpoint]condition{}
 	seen := map[address]*Endpoint{}
 	for i := range c.Endpoints {
@@ -100,6 +115,7 @@ func (b *Backend) build(c *config.Backend, kept map[address]*Endpoint, bs *Backe
 		if e == nil {
 			if e = kept[a]; e == nil {
 				e = newEndpoint(b, a, bounds, bs.names)
+				e.secure = s.secure
 			}
 			delete(kept, a)
 			seen[a] = e
@@ -107,8 +123,9 @@ func (b *Backend) build(c *config.Backend, kept map[address]*Endpoint, bs *Backe
 		}
 		best[e] = max(best[e], conditionOf(&c.Endpoints[i]))
 	}
-	s.usable = usable(s.endpoints, best)
-	return s
+	if s.fault == nil {
+		s.usable = usable(s.endpoints, best)
+	}
 }
 
 // usable are the endpoints in the best condition that any of them is in.

@@ -34,6 +34,9 @@ var reasons = []struct {
 	{loop.ErrStopped, "stopped"},
 	{errResolve, "resolve"},
 	{errForbidden, "forbidden"},
+	{errUntrusted, "tls_verify"},
+	{errNoProtocol, "alpn"},
+	{errHandshake, "tls_handshake"},
 	{syscall.ECONNREFUSED, "refused"},
 	{syscall.ECONNRESET, "reset"},
 	{fs.ErrNotExist, "no_socket"},
@@ -51,7 +54,9 @@ var reasons = []struct {
 
 // Reason says in one word, for logs and metrics, why no connection could be
 // made: refused, reset, timeout, unreachable, denied, no_socket, exhausted (of
-// descriptors or ports), resolve, forbidden (to a restricted backend), stopped, or failed for anything else.
+// descriptors, ports or streams), resolve, forbidden (to a restricted backend),
+// stopped; of TLS tls_verify, tls_handshake and alpn (the endpoint does not speak
+// the protocol); or failed for anything else.
 func Reason(err error) string {
 	for _, r := range reasons {
 		if errors.Is(err, r.err) {

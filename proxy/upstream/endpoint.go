@@ -21,6 +21,8 @@ type Endpoint struct {
 	gone atomic.Bool
 	// name is set for a domain name.
 	name *name
+	// secure is nil for clear text.
+	secure *security
 	// bounds are nil if the backend is not restricted.
 	bounds *reach
 }

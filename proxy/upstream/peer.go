@@ -10,12 +10,16 @@ type peer struct {
 	// next is the same endpoint as another identity.
 	next *peer
 	// users are requests that have, or wait for, a connection.
-	users int
-	idle  connList
+	users  int
+	idle   connList
+	ticket ticket
 }
 
 // enter makes a request a user of the peer, until it leaves.
 func (p *Pool) enter(e *Endpoint, identity *tls.Certificate) *peer {
+	if e.secure == nil {
+		identity = nil
+	}
 	first := p.peers[e]
 	for peer := first; peer != nil; peer = peer.next {
 		if peer.identity == identity {

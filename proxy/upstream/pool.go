@@ -2,11 +2,11 @@ package upstream
 
 import (
 	"crypto/tls"
-	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/tlsconn"
 )
 
 // Limits of one pool, that is, of one worker.
@@ -46,6 +46,7 @@ type Pool struct {
 	// all are the idle connections.
 	all      connList
 	draining bool
+	tls      *tlsconn.Client
 	// probe takes the byte that an idle connection must not have.
 	probe [1]byte
 }
@@ -82,6 +83,7 @@ func newPool(l loop.Loop, worker int, limits Limits) *Pool {
 		limits: limits,
 		peers:  map[*Endpoint]*peer{},
 		all:    connList{kind: byPool},
+		tls:    tlsconn.NewClient(l),
 	}
 }
 
@@ -114,29 +116,29 @@ func (p *Pool) Dial(e *Endpoint, w Want) (*Conn, error) {
 
 func (p *Pool) dial(peer *peer, w Want) (*Conn, error) {
 	e := peer.endpoint
-	deadline := p.loop.Now().Add(p.limits.ConnectTimeout)
-	if !w.Deadline.IsZero() && w.Deadline.Before(deadline) {
-		deadline = w.Deadline
-	}
 	e.countActive(1)
-	conn, addr, err := p.connect(e, deadline)
-	if err == nil && e.bounds.forbidsConn(conn) {
-		conn.Close()
-		err = fmt.Errorf("%w: %s is an address of this host", errForbidden, conn.RemoteAddr().Addr())
-	}
-	e.countConnect(err)
+	l, err := p.open(peer, []string{alpnHTTP1}, p.deadline(w))
 	if err != nil {
 		e.countActive(-1)
 		p.leave(peer)
-		return nil, &ConnectError{Endpoint: e, Err: err}
+		return nil, err
 	}
-	c := &Conn{Conn: conn, peer: peer, addr: addr}
+	c := &Conn{Conn: l.Conn, peer: peer, addr: l.addr}
 	c.expire = func(error) {
 		if c.idle {
 			p.drop(c)
 		}
 	}
 	return c, nil
+}
+
+// deadline is when a connect that begins now has to be done.
+func (p *Pool) deadline(w Want) time.Time {
+	deadline := p.loop.Now().Add(p.limits.ConnectTimeout)
+	if !w.Deadline.IsZero() && w.Deadline.Before(deadline) {
+		return w.Deadline
+	}
+	return deadline
 }
 
 // Put takes a connection back whose response was read to its end and that may
