@@ -32,9 +32,9 @@ type StatusOptions struct {
 // part. Its methods may be called from any goroutine.
 //
 // Most statuses are applied server-side, so that conditions of others stay. The
-// parents of a route are one field to the API server, whoever owns an entry: only
-// those of this controller are edited, and the write fails where the route has
-// changed meanwhile.
+// parents of a route and the ancestors of a policy are one field to the API server,
+// whoever owns an entry: only those of this controller are edited, and the write
+// fails where the object has changed meanwhile.
 type StatusWriter struct {
 	options    StatusOptions
 	writer     *writer
@@ -116,12 +116,13 @@ func (w *StatusWriter) write(ctx context.Context, key snapshot.Key) (wrote bool,
 	}
 	wish, have := w.wish(key), status.Of(object)
 	var err error
-	if have.Route != nil {
-		edits := w.edits(object.GetResourceVersion(), have.Route.Parents, wish)
+	if have.Route != nil || have.Policy != nil {
+		edits := w.edits(key, have, wish)
 		if edits == nil {
 			return false, 0
 		}
-		_, err = w.options.Client.Edit(ctx, key, edits, "status")
+		locked := Operation{Op: "replace", Path: "/metadata/resourceVersion", Value: object.GetResourceVersion()}
+		_, err = w.options.Client.Edit(ctx, key, append([]Operation{locked}, edits...), "status")
 	} else {
 		patch, fault := statusPatch(have, wish, applied)
 		if patch == nil || fault != nil {
@@ -156,7 +157,7 @@ func statusPatch(have, wish status.Status, applied *metav1.FieldsV1) (content, e
 	return content{"status": want}, nil
 }
 
-// statusContent is the status of an object that is no route, as the API has it.
+// statusContent is the status of an object that is applied, as the API has it.
 func statusContent(s status.Status) (content, error) {
 	switch {
 	case s.GatewayClass != nil:
@@ -171,33 +172,74 @@ func statusContent(s status.Status) (content, error) {
 	return content{}, nil
 }
 
-// edits replace the entries of this controller among the parents of a route by the
-// wished ones and touch no other; nil if they are the same.
-func (w *StatusWriter) edits(version string, have []gatewayv1.RouteParentStatus, wish status.Status) []Operation {
-	own := &gatewayv1.RouteStatus{}
-	var places []int
-	for i, p := range have {
-		if p.ControllerName == w.options.Controller {
-			own.Parents = append(own.Parents, p)
-			places = append(places, i)
+// edits replace what this controller says of a route or a policy by the wish; nil
+// if it is the same.
+func (w *StatusWriter) edits(key snapshot.Key, have, wish status.Status) []Operation {
+	now := time.Now()
+	if have.Policy != nil {
+		list := entriesOf(have.Policy.Ancestors, func(a gatewayv1.PolicyAncestorStatus) bool { return a.ControllerName == w.options.Controller })
+		if wish.Policy == nil {
+			wish.Policy = &gatewayv1.PolicyStatus{}
 		}
+		want := status.Stamp(status.Status{Policy: &gatewayv1.PolicyStatus{Ancestors: list.own}}, wish, now).Policy.Ancestors
+		return list.edits("ancestors", w.fit(key, want, len(list.all)-len(list.own)))
 	}
+	list := entriesOf(have.Route.Parents, func(p gatewayv1.RouteParentStatus) bool { return p.ControllerName == w.options.Controller })
 	if wish.Route == nil {
 		wish.Route = &gatewayv1.RouteStatus{}
 	}
-	want := status.Stamp(status.Status{Route: own}, wish, time.Now()).Route.Parents
-	if equality.Semantic.DeepEqual(own.Parents, want) {
+	want := status.Stamp(status.Status{Route: &gatewayv1.RouteStatus{Parents: list.own}}, wish, now).Route.Parents
+	return list.edits("parents", want)
+}
+
+// maxAncestors is the most that a policy's status takes.
+const maxAncestors = 16
+
+// fit leaves out the ancestors for which others have left no room.
+func (w *StatusWriter) fit(key snapshot.Key, want []gatewayv1.PolicyAncestorStatus, others int) []gatewayv1.PolicyAncestorStatus {
+	about, room := "ancestors of "+key.String(), max(maxAncestors-others, 0)
+	if len(want) <= room {
+		w.complaints.settle(about)
+		return want
+	}
+	w.complaints.say(about, "a policy is in force for more than its status takes", "object", key.String(), "unsaid", len(want)-room,
+		"fix", "divide the policy, or have controllers that are gone take back what they said")
+	return want[:room]
+}
+
+// entries is a list in a status that several controllers share, and which of it are
+// this one's.
+type entries[T any] struct {
+	all, own []T
+	places   []int // of own in all
+}
+
+func entriesOf[T any](all []T, mine func(T) bool) entries[T] {
+	e := entries[T]{all: all}
+	for i, entry := range all {
+		if mine(entry) {
+			e.own = append(e.own, entry)
+			e.places = append(e.places, i)
+		}
+	}
+	return e
+}
+
+// edits replace the own entries by others and touch nobody else's; nil if they are
+// the same.
+func (e entries[T]) edits(field string, want []T) []Operation {
+	if equality.Semantic.DeepEqual(e.own, want) {
 		return nil
 	}
-	edits := []Operation{{Op: "replace", Path: "/metadata/resourceVersion", Value: version}}
-	if len(have) == 0 {
-		return append(edits, Operation{Op: "add", Path: "/status", Value: content{"parents": want}})
+	if len(e.all) == 0 {
+		return []Operation{{Op: "add", Path: "/status", Value: content{field: want}}}
 	}
-	for _, i := range slices.Backward(places) {
-		edits = append(edits, Operation{Op: "remove", Path: "/status/parents/" + strconv.Itoa(i)})
+	var edits []Operation
+	for _, i := range slices.Backward(e.places) {
+		edits = append(edits, Operation{Op: "remove", Path: "/status/" + field + "/" + strconv.Itoa(i)})
 	}
-	for _, p := range want {
-		edits = append(edits, Operation{Op: "add", Path: "/status/parents/-", Value: p})
+	for _, entry := range want {
+		edits = append(edits, Operation{Op: "add", Path: "/status/" + field + "/-", Value: entry})
 	}
 	return edits
 }

@@ -68,9 +68,14 @@ func TestStatusesAreWrittenWhereTheyDiffer(t *testing.T) {
 			key(snapshot.KindListenerSet, "more"): {ListenerSet: &gatewayv1.ListenerSetStatus{Conditions: accepted}},
 			key(snapshot.KindBackend, "own"):      {Backend: &v1alpha1.BackendStatus{Conditions: accepted}},
 			web:                                   parents("True", "gw"),
+			key(snapshot.KindGRPCRoute, "calls"):  parents("True", "gw"),
+			key(snapshot.KindBackendTLSPolicy, "trust"): ancestors("gw"),
+			key(snapshot.KindClientPolicy, "clients"):   ancestors("gw"),
 		}
 		server.put(class("sluice", controller), gateway("gw"), route("web"),
-			&gatewayv1.ListenerSet{ObjectMeta: named("shop", "more")}, &v1alpha1.Backend{ObjectMeta: named("shop", "own")})
+			&gatewayv1.ListenerSet{ObjectMeta: named("shop", "more")}, &v1alpha1.Backend{ObjectMeta: named("shop", "own")},
+			&gatewayv1.GRPCRoute{ObjectMeta: named("shop", "calls")}, &gatewayv1.BackendTLSPolicy{ObjectMeta: named("shop", "trust")},
+			&v1alpha1.ClientPolicy{ObjectMeta: named("shop", "clients")})
 		start := func() *author {
 			a := newAuthor(t, server, true)
 			for key, wish := range wishes {
@@ -156,6 +161,91 @@ parent other
 		expect(t, "left", server.said(web), "parent first\n  Accepted=True Accepted\nparent second\n  Accepted=False Accepted\n")
 		if n := server.written(); n != 2 {
 			t.Errorf("%d writes, want 2", n)
+		}
+	})
+}
+
+// ancestors is the status of a policy with Gateways that have accepted it.
+func ancestors(names ...string) status.Status {
+	s := status.Status{Policy: &gatewayv1.PolicyStatus{}}
+	for _, name := range names {
+		s.Policy.Ancestors = append(s.Policy.Ancestors, ancestor(controller, name))
+	}
+	return s
+}
+
+func ancestor(of, name string) gatewayv1.PolicyAncestorStatus {
+	return gatewayv1.PolicyAncestorStatus{
+		AncestorRef: gatewayv1.ParentReference{Name: gatewayv1.ObjectName(name)}, ControllerName: gatewayv1.GatewayController(of),
+		Conditions: []metav1.Condition{is("Accepted", "True")},
+	}
+}
+
+// "If this slice is full, implementations MUST NOT add further entries"
+// (PolicyStatus.ancestors): and none of another controller is pushed out.
+func TestAncestorsOfOthersStay(t *testing.T) {
+	for _, policy := range []snapshot.Object{
+		&gatewayv1.BackendTLSPolicy{ObjectMeta: named("shop", "policy")}, &v1alpha1.ClientPolicy{ObjectMeta: named("shop", "policy")},
+	} {
+		bubble(t, func(t *testing.T, server *apiServer) {
+			key := snapshot.KeyOf(policy)
+			said := &status.Of(policy).Policy.Ancestors
+			*said = []gatewayv1.PolicyAncestorStatus{ancestor("example.net/one", "first"), ancestor(controller, "old"), ancestor("example.net/two", "second")}
+			server.put(policy)
+			a := newAuthor(t, server, true)
+			a.statuses.Set(key, ancestors("gw", "other"))
+			pass(time.Second)
+			expect(t, "joined", server.said(key), `ancestor first
+  Accepted=True Accepted
+ancestor second
+  Accepted=True Accepted
+ancestor gw
+  Accepted=True Accepted
+ancestor other
+  Accepted=True Accepted
+`)
+			var many []string
+			for i := range 16 {
+				many = append(many, fmt.Sprint("gw-", i))
+			}
+			a.statuses.Set(key, ancestors(many...))
+			pass(time.Minute)
+			got := status.Of(server.object(key)).Policy.Ancestors
+			if len(got) != 16 || got[0].ControllerName != "example.net/one" || got[1].ControllerName != "example.net/two" || got[15].AncestorRef.Name != "gw-13" {
+				t.Errorf("full, there are %d ancestors: %v", len(got), got)
+			}
+			if n := a.logged("a policy is in force for more than its status takes"); n != 1 {
+				t.Errorf("%d lines say that there is no room", n)
+			}
+			a.statuses.Set(key, status.Status{})
+			pass(time.Second)
+			expect(t, "left", server.said(key), "ancestor first\n  Accepted=True Accepted\nancestor second\n  Accepted=True Accepted\n")
+			if n := server.written(); n != 3 {
+				t.Errorf("%d writes, want 3", n)
+			}
+		})
+	}
+}
+
+// Two controllers that write at the same time: who comes second writes again, and
+// what the first one said stays.
+func TestAncestorsAreWrittenOnTopOfWhatIsThere(t *testing.T) {
+	bubble(t, func(t *testing.T, server *apiServer) {
+		policy := &gatewayv1.BackendTLSPolicy{ObjectMeta: named("shop", "policy")}
+		key := snapshot.KeyOf(policy)
+		server.put(policy)
+		one, two := newAuthor(t, server, true), newAuthorOf(t, server, "example.net/two", true)
+		one.statuses.Set(key, ancestors("gw"))
+		theirs := ancestors("theirs")
+		theirs.Policy.Ancestors[0].ControllerName = "example.net/two"
+		two.statuses.Set(key, theirs)
+		pass(time.Minute)
+		names := map[gatewayv1.ObjectName]bool{}
+		for _, a := range status.Of(server.object(key)).Policy.Ancestors {
+			names[a.AncestorRef.Name] = true
+		}
+		if len(names) != 2 || !names["gw"] || !names["theirs"] {
+			t.Errorf("the policy is accepted by %v", names)
 		}
 	})
 }
