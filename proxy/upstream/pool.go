@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/mux"
 	"github.com/sluicegateway/sluice/proxy/tlsconn"
 )
 
@@ -58,6 +59,10 @@ type Want struct {
 	// Identity is shown to a backend in TLS that asks for a certificate; nil for
 	// none. The same identity is to be the same pointer: connections are kept by it.
 	Identity *tls.Certificate
+	// HTTP2 asks a backend whose protocol is AppHTTP for it.
+	HTTP2 bool
+	// WebSocket needs HTTP/1.1, or HTTP/2 with extended CONNECT (RFC 8441).
+	WebSocket bool
 }
 
 // Conn is a connection to an endpoint. Whoever got it from a pool ends with
@@ -65,6 +70,8 @@ type Want struct {
 type Conn struct {
 	loop.Conn
 	peer *peer
+	// stream is the connection where it is one of a session's, else nil.
+	stream *mux.Stream
 	// addr is the address of a domain name that the connection was made to.
 	addr netip.AddrPort
 	// expire is called when something happens to the idle connection; made once.
@@ -75,6 +82,9 @@ type Conn struct {
 
 // Endpoint is the endpoint that the connection leads to.
 func (c *Conn) Endpoint() *Endpoint { return c.peer.endpoint }
+
+// Stream is the connection where it is one of HTTP/2's streams; nil for HTTP/1.1.
+func (c *Conn) Stream() *mux.Stream { return c.stream }
 
 func newPool(l loop.Loop, worker int, limits Limits) *Pool {
 	return &Pool{
