@@ -136,7 +136,21 @@ func TestRestrictionsEndConnections(t *testing.T) {
 
 // An address that the host has got since the start is found out by connecting.
 func TestRestrictedBackendsDoNotReachNewAddresses(t *testing.T) {
-	var host string
+	host := hostAddress(t)
+	onEachEngine(t, func(t *testing.T, w *world) {
+		l, _ := listen(t, "tcp", net.JoinHostPort(host, "0"))
+		if _, _, err := w.get(w.restrict("b", endpoint(l.Addr().String()))); upstream.Reason(err) != "forbidden" {
+			t.Errorf("%s: %v", host, err)
+		}
+		if _, _, err := w.get(w.set("b", endpoint(l.Addr().String()))); err != nil {
+			t.Errorf("without the restriction: %v", err)
+		}
+	})
+}
+
+// hostAddress is one of this machine that is no special one.
+func hostAddress(t *testing.T) (host string) {
+	t.Helper()
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		t.Fatal(err)
@@ -149,13 +163,5 @@ func TestRestrictedBackendsDoNotReachNewAddresses(t *testing.T) {
 	if host == "" {
 		t.Skip("this machine has no address but loopback and link-local ones")
 	}
-	onEachEngine(t, func(t *testing.T, w *world) {
-		l, _ := listen(t, "tcp", net.JoinHostPort(host, "0"))
-		if _, _, err := w.get(w.restrict("b", endpoint(l.Addr().String()))); upstream.Reason(err) != "forbidden" {
-			t.Errorf("%s: %v", host, err)
-		}
-		if _, _, err := w.get(w.set("b", endpoint(l.Addr().String()))); err != nil {
-			t.Errorf("without the restriction: %v", err)
-		}
-	})
+	return host
 }

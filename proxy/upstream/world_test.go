@@ -130,6 +130,8 @@ func (w *world) idle() (n int) {
 // origin accepts connections and keeps them.
 type origin struct {
 	net.Listener
+	// serve, if set, has each connection on a goroutine of its own.
+	serve func(net.Conn)
 	mu    sync.Mutex
 	conns []net.Conn
 }
@@ -171,6 +173,9 @@ func (o *origin) run() {
 		o.mu.Lock()
 		o.conns = append(o.conns, c)
 		o.mu.Unlock()
+		if o.serve != nil {
+			go o.serve(c)
+		}
 	}
 }
 
