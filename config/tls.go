@@ -2,7 +2,10 @@ package config
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
+	"fmt"
+	"slices"
 )
 
 // ListenerTLS is how an HTTPS listener speaks TLS. The zero value of a field
@@ -53,6 +56,33 @@ type BackendTLS struct {
 type SubjectAltName struct {
 	Hostname string
 	URI      string
+}
+
+// versions are those that can be asked for.
+var versions = map[string]uint16{"": 0, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+
+// Parameters are the versions and the ciphers by their numbers, zero and nil
+// where the defaults hold. The error says which of them cannot be had.
+func (t *ListenerTLS) Parameters() (lowest, highest uint16, ciphers []uint16, err error) {
+	for _, version := range []string{t.MinVersion, t.MaxVersion} {
+		if _, known := versions[version]; !known {
+			return 0, 0, nil, fmt.Errorf("TLS version %q is not known; 1.2 and 1.3 are", version)
+		}
+	}
+	lowest, highest = versions[t.MinVersion], versions[t.MaxVersion]
+	if highest != 0 && lowest > highest {
+		return 0, 0, nil, fmt.Errorf("TLS %s is the lowest version and %s the highest", t.MinVersion, t.MaxVersion)
+	}
+	for _, name := range t.Ciphers {
+		i := slices.IndexFunc(tls.CipherSuites(), func(c *tls.CipherSuite) bool {
+			return c.Name == name && slices.Contains(c.SupportedVersions, tls.VersionTLS12)
+		})
+		if i < 0 {
+			return 0, 0, nil, fmt.Errorf("cipher %q is none of TLS 1.2, or not a safe one", name)
+		}
+		ciphers = append(ciphers, tls.CipherSuites()[i].ID)
+	}
+	return lowest, highest, ciphers, nil
 }
 
 func (p *printer) listenerTLS(t *ListenerTLS) {

@@ -44,6 +44,9 @@ func (x *exchange) identify() {
 	if !known.port {
 		h.Add(forwardedPort, x.portText())
 	}
+	if x.from.settings.CertificateHeader && x.from.vouched != "" {
+		h.Add(clientCertificate, x.from.vouched) // behind what a trusted proxy says of its own client
+	}
 	if known.id == "" {
 		known.id = x.newRequestID()
 		h.Set(requestID, known.id)
@@ -91,6 +94,8 @@ func isClaim(name string) bool {
 		return message.EqualFold(name, forwardedHost) || message.EqualFold(name, forwardedPort)
 	case len(forwardedProto):
 		return message.EqualFold(name, forwardedProto)
+	case len(clientCertificate):
+		return message.EqualFold(name, clientCertificate)
 	}
 	return false
 }

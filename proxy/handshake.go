@@ -76,13 +76,19 @@ func (w *Worker) evictHandshake() {
 // shake puts TLS on the connection, which then waits for requests.
 func (h *handshake) shake() fate {
 	c, w := h.connection, h.worker
-	secure, err := w.tls.Handshake(c.conn, w.Loop.Now().Add(w.Limits.HandshakeTime), c.certificates)
+	secure, err := w.tls.Handshake(c.conn, w.Loop.Now().Add(w.Limits.HandshakeTime), c.profile)
 	var failed *tlsconn.Error
 	switch {
 	case err == nil:
 		w.Metrics.Handshake("ok")
 		c.conn.SetWriteDeadline(time.Time{})
 		c.conn, c.secure = secure, secure
+		c.follow(w.State.Load())
+		c.recheck(w.State.Load()) // it may be another one than the handshake's
+		if secure.Protocol() == "h2" {
+			c.startStreams(nil)
+			return fateTaken
+		}
 		return fateKeep
 	case errors.Is(err, loop.ErrStopped) || !errors.As(err, &failed):
 		return fateClose
@@ -113,28 +119,29 @@ func (w *Worker) logHandshake(c *connection, e *tlsconn.Error) {
 		slog.String("server_name", e.ServerName), slog.String("reason", e.Reason), slog.Any("error", e.Err))
 }
 
-// certificates are those of the listener that takes a server name.
-func (c *connection) certificates(name string) tlsconn.Certificates {
+// profile is that of the listener that takes a server name.
+func (c *connection) profile(name string) *tlsconn.Profile {
 	for _, state := range []*State{c.worker.State.Load(), c.last} {
 		if state == nil {
 			continue
 		}
 		socket := state.Table.Socket(c.socket.Bind)
 		if l := socket.Listener(name); l != nil {
-			return state.Certificates[l.Name]
+			return state.TLS[l.Name]
 		}
 	}
 	return nil
 }
 
-// misdirects reports whether a request for the host, which listener l takes,
-// came on a connection that another listener takes: one in clear text, or one
-// whose client asked for another server name and was shown that listener's
-// certificate (RFC 9110 section 15.5.20; Gateway API, Listener.hostname).
-func (c *connection) misdirects(socket *route.Socket[*Action], l *config.Listener, host string) bool {
+// misdirects reports whether a request for the host, which listener l takes, came
+// on a connection that does not lead to it: one in clear text, one whose client
+// asked for another server name and was shown another listener's certificate
+// (RFC 9110 section 15.5.20; Gateway API, Listener.hostname), or one whose client
+// has not proved what the listener wants of clients now.
+func (c *connection) misdirects(s *State, socket *route.Socket[*Action], l *config.Listener, host string) bool {
 	if c.secure == nil || l.Protocol != config.ProtocolHTTPS {
 		return c.secure != nil || l.Protocol == config.ProtocolHTTPS
 	}
 	name := c.secure.ServerName()
-	return name != host && socket.Listener(name) != l
+	return name != host && socket.Listener(name) != l || !s.TLS[l.Name].Admits(c.secure)
 }

@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"cmp"
 	"time"
 
+	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy/http1"
+	"github.com/sluicegateway/sluice/proxy/mux"
 )
 
 // Limits bounds what one client, request or backend may cost.
@@ -42,6 +45,8 @@ type Limits struct {
 	InterimResponses int
 	// Connections is how many client connections one address and port may have.
 	Connections int64
+	// HTTP2 bounds what a connection of HTTP/2 may cost beside its requests.
+	HTTP2 mux.Limits
 }
 
 // DefaultLimits are safe for the open internet.
@@ -60,6 +65,27 @@ var DefaultLimits = Limits{
 	ReplayBytes:      64 << 10,
 	InterimResponses: 8,
 	Connections:      10_000,
+	HTTP2:            mux.DefaultLimits,
+}
+
+// with returns the limits with those that a ClientPolicy sets.
+func (l *Limits) with(c *config.ClientSettings) *Limits {
+	next, own, times := *l, &c.Limits, &c.Timeouts
+	next.Head.HeaderBytes = cmp.Or(own.HeaderBytes, l.Head.HeaderBytes)
+	next.Head.HeaderFields = cmp.Or(own.HeaderFields, l.Head.HeaderFields)
+	next.Connections = cmp.Or(own.Connections, l.Connections)
+	next.HandshakeTime = cmp.Or(times.Handshake, l.HandshakeTime)
+	next.HeadTimeout = cmp.Or(times.Head, l.HeadTimeout)
+	next.BodyIdle = cmp.Or(times.BodyIdle, l.BodyIdle)
+	next.KeepAlive = cmp.Or(times.Idle, l.KeepAlive)
+	two := &next.HTTP2
+	two.Head.Bytes = cmp.Or(own.HeaderBytes, two.Head.Bytes)
+	two.Head.Fields = cmp.Or(own.HeaderFields, two.Head.Fields)
+	two.Streams = cmp.Or(own.Streams, two.Streams)
+	two.HeadTimeout = cmp.Or(times.Head, two.HeadTimeout)
+	two.WriteIdle = cmp.Or(times.BodyIdle, two.WriteIdle)
+	two.KeepAlive = cmp.Or(times.Idle, two.KeepAlive)
+	return &next
 }
 
 // largerHead is a buffer for a head that is larger than size, with room for any

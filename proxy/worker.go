@@ -5,6 +5,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -33,17 +34,24 @@ type Shared struct {
 	AccessLog *observe.AccessLog
 	Metrics   *observe.Metrics
 	Log       *slog.Logger
-	// Trusted are the addresses of proxies in front of this one, whose
-	// X-Forwarded fields and request ids are believed.
-	Trusted []netip.Prefix
+	// Defaults are what clients are held to where no ClientPolicy says otherwise.
+	Defaults Settings
 }
 
 // State is one configuration, compiled. It is immutable.
 type State struct {
 	Version uint64
 	Table   *route.Table[*Action]
-	// Certificates has those of the HTTPS listeners, by their names.
-	Certificates map[string]tlsconn.Certificates
+	// TLS is how the HTTPS listeners speak it, by their names.
+	TLS map[string]*tlsconn.Profile
+	// Identities are what backends are shown for requests of a listener, by the
+	// names of those that have one.
+	Identities map[string]*tls.Certificate
+	// Settings has those of the listeners with settings of their own, by their
+	// names, and Clear those that listeners in clear text share, by the address
+	// of their socket.
+	Settings map[string]*Settings
+	Clear    map[netip.AddrPort]*Settings
 }
 
 // Worker serves connections on one loop. Its methods belong to that loop.
@@ -58,8 +66,9 @@ type Worker struct {
 	tls         *tlsconn.Server
 	handshakes  handshakes
 	draining    bool
-	mirrors     int // copies of requests that are under way
-	exchanges   []*exchange
+	mirrors     int         // copies of requests that are under way
+	exchanges   []*exchange // of HTTP/1.1, with the buffers that it takes
+	streams     []*exchange // without
 	large       [][]byte
 	scratch     [4 << 10]byte // for bytes that nobody reads
 	random      *rand.ChaCha8
@@ -86,19 +95,20 @@ const (
 	largeBuffer    = 64 << 10
 )
 
-func (w *Worker) takeExchange() *exchange {
-	if n := len(w.exchanges); n > 0 {
-		x := w.exchanges[n-1]
-		w.exchanges = w.exchanges[:n-1]
+func (w *Worker) takeExchange(from *[]*exchange) *exchange {
+	spare := *from
+	if n := len(spare); n > 0 {
+		x := spare[n-1]
+		*from = spare[:n-1]
 		return x
 	}
 	return newExchange(w)
 }
 
-func (w *Worker) putExchange(x *exchange) {
+func (w *Worker) putExchange(to *[]*exchange, x *exchange) {
 	x.reset()
-	if len(w.exchanges) < spareExchanges {
-		w.exchanges = append(w.exchanges, x)
+	if len(*to) < spareExchanges {
+		*to = append(*to, x)
 	}
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"iter"
@@ -24,8 +25,12 @@ type listener struct {
 	config *config.Listener
 	// refused says why it serves nothing: another one has its place.
 	refused error
-	// certificates are what an HTTPS listener shows.
-	certificates tlsconn.Certificates
+	// profile is how an HTTPS listener speaks TLS.
+	profile *tlsconn.Profile
+	// identity is what its backends are shown, nil for none.
+	identity *tls.Certificate
+	// settings are those of its clients, nil for the defaults.
+	settings *proxy.Settings
 }
 
 // placeOf is one place for all the ways to write an address.
@@ -127,10 +132,15 @@ func (e *Engine) take(candidate *listener) error {
 		errs = append(errs, e.agrees(bind, l))
 	}
 	var err error
-	candidate.certificates, err = e.keyring.open(l)
+	candidate.profile, err = e.keyring.profile(l)
+	errs = append(errs, err)
+	candidate.identity, err = e.keyring.identity(l)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return err
+	}
+	if l.Client != nil {
+		candidate.settings = proxy.NewSettings(l.Client, &e.shared.Defaults)
 	}
 	for _, bind := range l.Binds() {
 		e.places[placeOf(bind, l.Hostname)] = l.Name

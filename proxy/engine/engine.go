@@ -18,7 +18,6 @@ import (
 	"github.com/sluicegateway/sluice/proxy"
 	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/route"
-	"github.com/sluicegateway/sluice/proxy/tlsconn"
 	"github.com/sluicegateway/sluice/proxy/upstream"
 )
 
@@ -82,8 +81,8 @@ type Engine struct {
 	mu        sync.Mutex
 	listeners map[string]*listener
 	keyring   keyring
-	shown     map[string]tlsconn.Certificates // by listener; never changed, but replaced
-	places    map[place]string                // the names of the listeners that have them
+	listening proxy.State      // what states say of listeners; its maps are replaced, never changed
+	places    map[place]string // the names of the listeners that have them
 	sockets   map[netip.AddrPort]*socket
 	touched   map[*socket]bool // those that listen is to look at, or to try again
 	report    config.Report    // Listeners is nil where it has to be made anew
@@ -105,12 +104,13 @@ func New(options Options) (*Engine, error) {
 			routes:   make(map[string]bool),
 		},
 		listeners: make(map[string]*listener),
+		keyring:   newKeyring(),
 		places:    make(map[place]string),
 		sockets:   make(map[netip.AddrPort]*socket),
 		touched:   make(map[*socket]bool),
 	}
 	e.shared.Limits, e.shared.AccessLog, e.shared.Metrics = *o.Limits, o.AccessLog, o.Metrics
-	e.shared.Log, e.shared.Trusted = o.Log, o.Trusted
+	e.shared.Log, e.shared.Defaults = o.Log, proxy.Settings{Limits: &e.shared.Limits, Trusted: o.Trusted}
 	e.shared.State.Store(&proxy.State{})
 	for i, l := range loops {
 		e.workers = append(e.workers, proxy.NewWorker(i, &e.shared, l, e.backends.NewPool(l)))
@@ -144,7 +144,7 @@ func (e *Engine) Apply(d *config.Delta) config.Report {
 	e.dropMetrics(d)
 	admitted := e.admit(d)
 	if admitted != d { // the listeners have changed
-		e.shown = e.certificates()
+		e.listening = e.describe()
 	}
 	table, err := e.Table().Apply(admitted, e.action)
 	if err != nil {
@@ -152,7 +152,12 @@ func (e *Engine) Apply(d *config.Delta) config.Report {
 		return e.report
 	}
 	e.leave()
-	e.shared.State.Store(&proxy.State{Version: d.Version, Table: table, Certificates: e.shown})
+	next := e.listening
+	next.Version, next.Table = d.Version, table
+	e.shared.State.Store(&next)
+	if admitted != d {
+		e.recheck()
+	}
 	if len(rest.Backends) > 0 {
 		e.onEach(func(*proxy.Worker) {}) // requests that found their rule have found their endpoint now
 	}

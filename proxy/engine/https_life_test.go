@@ -500,7 +500,7 @@ func TestFailedHandshakesAreCounted(t *testing.T) {
 			Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 		g.mustApply(answering(g.https("ns/gw/web", "web.example", web)))
 		for _, settings := range []*tls.Config{
-			{ServerName: "web.example"}, {ServerName: "other.example"}, {ServerName: "web.example", NextProtos: []string{"h2"}},
+			{ServerName: "web.example"}, {ServerName: "other.example"}, {ServerName: "web.example", NextProtos: []string{"ftp"}},
 			{ServerName: "web.example", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
 			{ServerName: "web.example", MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}},
 		} {

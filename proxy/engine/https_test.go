@@ -201,7 +201,6 @@ func TestHandshakesAreRefused(t *testing.T) {
 		"TLS 1.1":                   {&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, "tls: protocol version not supported"},
 		"no forward secrecy":        {&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}}, "tls: handshake failure"},
 		"CBC":                       {&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}}, "tls: handshake failure"},
-		"only HTTP/2":               {&tls.Config{NextProtos: []string{"h2"}}, "tls: no application protocol"},
 		"another protocol (ALPACA)": {&tls.Config{NextProtos: []string{"ftp", "imap"}}, "tls: no application protocol"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -229,37 +228,14 @@ func TestNamesThatAreNoneAreRefused(t *testing.T) {
 func TestHandshakeParameters(t *testing.T) {
 	onBoth(t, func(g *gateway) {
 		g.secured().serve(g.origin(hello), config.Rule{})
-		c := g.mustDialTLS(&tls.Config{ServerName: "web.example", NextProtos: []string{"h2", "http/1.1"}})
-		if s := c.state(); s.NegotiatedProtocol != "http/1.1" || s.Version != tls.VersionTLS13 || s.CurveID != tls.X25519MLKEM768 {
+		c := g.mustDialTLS(&tls.Config{ServerName: "web.example", NextProtos: []string{"http/1.1", "h2"}})
+		if s := c.state(); s.NegotiatedProtocol != "h2" || s.Version != tls.VersionTLS13 || s.CurveID != tls.X25519MLKEM768 {
 			g.Errorf("protocol %q, version %x, key exchange %v", s.NegotiatedProtocol, s.Version, s.CurveID)
 		}
 		if s := g.mustDialTLS(&tls.Config{ServerName: "web.example"}).state(); s.NegotiatedProtocol != "" {
 			g.Errorf("protocol %q, although none was offered", s.NegotiatedProtocol)
 		}
 	})
-}
-
-// tickets are what a client keeps to resume sessions by.
-type tickets struct{ kept int }
-
-func (*tickets) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
-
-func (c *tickets) Put(string, *tls.ClientSessionState) { c.kept++ }
-
-// A ticket of one listener could open another one: there are none.
-func TestNoSessionTickets(t *testing.T) {
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		onBoth(t, func(g *gateway) {
-			g.secured().serve(g.origin(hello), config.Rule{})
-			cache := new(tickets)
-			c := g.mustDialTLS(&tls.Config{ServerName: "web.example", ClientSessionCache: cache, MaxVersion: version})
-			c.send(get("/"))
-			c.want(200, "hello /")
-			if cache.kept > 0 {
-				g.Errorf("the client got %d tickets", cache.kept)
-			}
-		})
-	}
 }
 
 // Gateway API, Listener.hostname, and RFC 9110 section 15.5.20: a connection

@@ -6,88 +6,99 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"weak"
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy/tlsconn"
 )
 
-// keyring has the certificates in use, parsed, each once: thousands of
-// listeners may show the same one, and parsing checks its key.
+// keyring makes the TLS profiles of listeners. What they have in common it
+// parses once: thousands of listeners may show the same certificate or trust
+// the same authorities.
 type keyring struct {
-	known map[[sha256.Size]byte]weak.Pointer[tls.Certificate]
-	// sweepAt is the size of known at which what nobody holds is dropped; it
-	// doubles with what remains, which makes a sweep cheap.
-	sweepAt int
+	certificates cache[tlsconn.Certificate]
+	authorities  cache[tlsconn.Authorities]
+	tickets      *tlsconn.Tickets
 }
 
-const minSweep = 64
+func newKeyring() keyring { return keyring{tickets: tlsconn.NewTickets()} }
 
-// open parses the certificates of a listener.
-func (k *keyring) open(l *config.Listener) (tlsconn.Certificates, error) {
+// profile compiles how a listener speaks TLS, nil for clear text.
+func (k *keyring) profile(l *config.Listener) (*tlsconn.Profile, error) {
 	if l.Protocol != config.ProtocolHTTPS {
 		return nil, nil
+	}
+	o := &tlsconn.Options{Name: l.Name, Tickets: k.tickets}
+	if l.Client != nil {
+		o.Time = l.Client.Timeouts.Handshake
 	}
 	if len(l.Certificates) == 0 {
 		return nil, errors.New("it has no certificate to show; add a certificateRef")
 	}
-	var all tlsconn.Certificates
 	for i := range l.Certificates {
 		c, err := k.certificate(&l.Certificates[i])
 		if err != nil {
-			return nil, fmt.Errorf("certificate %q: %w", l.Certificates[i].Name, err)
+			return nil, err
 		}
-		all = append(all, c)
+		o.Certificates = append(o.Certificates, c)
 	}
-	return all, nil
-}
-
-func (k *keyring) certificate(c *config.Certificate) (*tls.Certificate, error) {
-	sum := sumOf(c)
-	if known := k.known[sum].Value(); known != nil {
-		return known, nil
+	if l.TLS == nil {
+		return tlsconn.NewProfile(o), nil
 	}
-	parsed, err := c.Pair()
-	if err != nil {
+	var err error
+	if o.MinVersion, o.MaxVersion, o.Ciphers, err = l.TLS.Parameters(); err != nil {
 		return nil, err
 	}
-	if k.known == nil {
-		k.known, k.sweepAt = make(map[[sha256.Size]byte]weak.Pointer[tls.Certificate]), minSweep
-	}
-	k.known[sum] = weak.Make(parsed)
-	k.sweep()
-	return parsed, nil
-}
-
-func (k *keyring) sweep() {
-	if len(k.known) < k.sweepAt {
-		return
-	}
-	for sum, p := range k.known {
-		if p.Value() == nil {
-			delete(k.known, sum)
+	o.Protocols = l.TLS.ALPN
+	if o.Clients = clients[l.TLS.ClientAuth]; o.Clients != tlsconn.NoCertificate {
+		if o.Authorities, err = k.trusted(l.TLS.ClientCAs); err != nil {
+			return nil, err
 		}
 	}
-	k.sweepAt = max(minSweep, 2*len(k.known))
+	return tlsconn.NewProfile(o), nil
 }
 
-// sumOf identifies a chain with its key.
-func sumOf(c *config.Certificate) (sum [sha256.Size]byte) {
+var clients = map[config.ClientAuth]tlsconn.ClientAuth{
+	config.ClientAuthValidOnly:        tlsconn.ValidOnly,
+	config.ClientAuthInsecureFallback: tlsconn.InsecureFallback,
+}
+
+// identity is what a listener's backends are shown, nil for none.
+func (k *keyring) identity(l *config.Listener) (*tls.Certificate, error) {
+	if l.BackendCertificate == nil {
+		return nil, nil
+	}
+	c, err := k.certificate(l.BackendCertificate)
+	if err != nil {
+		return nil, fmt.Errorf("for backends: %w", err)
+	}
+	return c.Pair(), nil
+}
+
+func (k *keyring) certificate(c *config.Certificate) (*tlsconn.Certificate, error) {
+	return k.certificates.get(sumOf(c.Chain, c.Key), func() (*tlsconn.Certificate, error) {
+		pair, err := c.Pair()
+		if err != nil {
+			return nil, fmt.Errorf("certificate %q: %w", c.Name, err)
+		}
+		return tlsconn.NewCertificate(pair), nil
+	})
+}
+
+func (k *keyring) trusted(bundles []config.TrustBundle) (*tlsconn.Authorities, error) {
+	all := make([][]byte, len(bundles))
+	for i := range bundles {
+		all[i] = bundles[i].PEM
+	}
+	return k.authorities.get(sumOf(all...), func() (*tlsconn.Authorities, error) { return tlsconn.NewAuthorities(all...) })
+}
+
+// sumOf identifies contents that stand together.
+func sumOf(contents ...[]byte) (sum [sha256.Size]byte) {
 	h := sha256.New()
-	h.Write(binary.AppendUvarint(nil, uint64(len(c.Chain))))
-	h.Write(c.Chain)
-	h.Write(c.Key)
+	for _, c := range contents {
+		h.Write(binary.AppendUvarint(nil, uint64(len(c))))
+		h.Write(c)
+	}
 	h.Sum(sum[:0])
 	return sum
-}
-
-// certificates are those of the listeners that are served.
-func (e *Engine) certificates() map[string]tlsconn.Certificates {
-	shown := make(map[string]tlsconn.Certificates)
-	for name, l := range e.listeners {
-		if l.refused == nil && l.certificates != nil {
-			shown[name] = l.certificates
-		}
-	}
-	return shown
 }

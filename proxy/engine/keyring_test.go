@@ -16,31 +16,29 @@ import (
 // Listeners that show the same certificate share it, and what no listener shows
 // any more is let go.
 func TestKeyringSharesCertificates(t *testing.T) {
-	listener := func(name string, c config.Certificate) *config.Listener {
-		return &config.Listener{Name: name, Protocol: config.ProtocolHTTPS, Certificates: []config.Certificate{c}}
-	}
-	var ring keyring
+	ring := newKeyring()
 	one, other := newCertificate(t), newCertificate(t)
-	a, err := ring.open(listener("a", one))
+	a, err := ring.certificate(&one)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _ := ring.open(listener("b", one))
-	c, _ := ring.open(listener("c", other))
-	if a[0] != b[0] || a[0] == c[0] {
+	b, _ := ring.certificate(&one)
+	c, _ := ring.certificate(&other)
+	if a != b || a == c {
 		t.Error("equal certificates are not shared, or different ones are")
 	}
 	runtime.KeepAlive(c)
 	for range 3 * minSweep {
-		if _, err := ring.open(listener("d", newCertificate(t))); err != nil {
+		fresh := newCertificate(t)
+		if _, err := ring.certificate(&fresh); err != nil {
 			t.Fatal(err)
 		}
 		runtime.GC()
 	}
-	if len(ring.known) > 2*minSweep {
-		t.Errorf("%d certificates are known, most of which nobody shows", len(ring.known))
+	if n := len(ring.certificates.known); n > 2*minSweep {
+		t.Errorf("%d certificates are known, most of which nobody shows", n)
 	}
-	if d, _ := ring.open(listener("e", one)); d[0] != a[0] {
+	if d, _ := ring.certificate(&one); d != a {
 		t.Error("a certificate in use was forgotten")
 	}
 }

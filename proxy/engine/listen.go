@@ -21,6 +21,7 @@ type socket struct {
 	bound     []loop.Listener              // by worker; none while it is not served
 	err       error                        // why it is not served
 	open      atomic.Int64                 // client connections
+	room      atomic.Int64                 // for how many
 	last      atomic.Pointer[proxy.State]  // in force when it closed, nil before
 	metrics   *observe.Connections
 }
@@ -54,6 +55,7 @@ func (e *Engine) leave() {
 // A socket that stays is not touched.
 func (e *Engine) listen() {
 	for s := range e.touched {
+		s.room.Store(e.room(s))
 		if s.bound == nil {
 			e.openSocket(s)
 		}
@@ -99,7 +101,7 @@ func (e *Engine) unbind(s *socket) {
 
 // accept serves a new connection unless there are too many.
 func (e *Engine) accept(s *socket, w *proxy.Worker, c loop.Conn) {
-	if s.open.Add(1) > e.shared.Limits.Connections {
+	if s.open.Add(1) > s.room.Load() {
 		s.open.Add(-1)
 		c.Abort()
 		return

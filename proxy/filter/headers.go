@@ -7,22 +7,23 @@ import (
 	"github.com/sluicegateway/sluice/proxy/message"
 )
 
-// headerModifier is the RequestHeaderModifier and the ResponseHeaderModifier
-// (HTTPHeaderFilter).
-type headerModifier struct {
+// Headers is the RequestHeaderModifier and the ResponseHeaderModifier
+// (HTTPHeaderFilter), compiled. It is immutable and safe for concurrent use; nil
+// does nothing.
+type Headers struct {
 	set, add []message.Field
 	remove   []string
 	// authority replaces that of a request where "Host" is set.
 	authority string
 }
 
-// compileHeaderModifier leaves out what cannot be sent: fields of the connection,
+// CompileHeaders leaves out what cannot be sent: fields of the connection,
 // Host, names that are no token and values with control characters.
-func compileHeaderModifier(m *config.HeaderModifier) *headerModifier {
+func CompileHeaders(m *config.HeaderModifier) *Headers {
 	if m == nil {
 		return nil
 	}
-	c := &headerModifier{set: fields(m.Set), add: fields(m.Add)}
+	c := &Headers{set: fields(m.Set), add: fields(m.Add)}
 	for _, name := range m.Remove {
 		if sendable(name, "") {
 			c.remove = append(c.remove, name)
@@ -51,16 +52,25 @@ func sendable(name, value string) bool {
 		!config.IsConnectionField(name) && !message.EqualFold(name, "Host")
 }
 
-func (m *headerModifier) request(r *message.Request) {
+// Request changes the head of a request.
+func (m *Headers) Request(r *message.Request) {
+	if m == nil {
+		return
+	}
 	m.modify(&r.Header)
 	if m.authority != "" {
 		r.SetAuthority(m.authority)
 	}
 }
 
-func (m *headerModifier) response(r *message.Response) { m.modify(&r.Header) }
+// Response changes the head of a response.
+func (m *Headers) Response(r *message.Response) {
+	if m != nil {
+		m.modify(&r.Header)
+	}
+}
 
-func (m *headerModifier) modify(h *message.Header) {
+func (m *Headers) modify(h *message.Header) {
 	for _, f := range m.set {
 		h.Set(f.Name, f.Value)
 	}

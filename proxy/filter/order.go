@@ -18,8 +18,8 @@ import (
 type Chain struct {
 	cors            *cors
 	redirect        *config.Redirect
-	requestHeaders  *headerModifier
-	responseHeaders *headerModifier
+	requestHeaders  *Headers
+	responseHeaders *Headers
 	rewrite         *config.Rewrite
 }
 
@@ -28,8 +28,8 @@ func Compile(f *config.Filters) *Chain {
 	c := Chain{
 		cors:            compileCORS(f.CORS),
 		redirect:        compileRedirect(f.Redirect),
-		requestHeaders:  compileHeaderModifier(f.RequestHeaders),
-		responseHeaders: compileHeaderModifier(f.ResponseHeaders),
+		requestHeaders:  CompileHeaders(f.RequestHeaders),
+		responseHeaders: CompileHeaders(f.ResponseHeaders),
 		rewrite:         compileRewrite(f.Rewrite),
 	}
 	if c == (Chain{}) {
@@ -64,9 +64,7 @@ func (c *Chain) Request(x *Exchange) *message.Response {
 		r.Header.Set("Location", location(c.redirect, x))
 		return r
 	}
-	if c.requestHeaders != nil {
-		c.requestHeaders.request(x.request)
-	}
+	c.requestHeaders.Request(x.request)
 	if c.rewrite != nil {
 		rewrite(c.rewrite, x)
 	}
@@ -80,9 +78,7 @@ func (c *Chain) Response(x *Exchange, r *message.Response) {
 	if c == nil {
 		return
 	}
-	if c.responseHeaders != nil {
-		c.responseHeaders.response(r)
-	}
+	c.responseHeaders.Response(r)
 	if c.cors != nil {
 		c.cors.response(x, r)
 	}

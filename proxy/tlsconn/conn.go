@@ -2,6 +2,7 @@ package tlsconn
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/netip"
 	"os"
@@ -25,9 +26,13 @@ type Conn struct {
 	name   string
 	closed error // what operations return after Close
 
+	profile *Profile              // of the listener that took the connection
+	chains  [][]*x509.Certificate // from a client's certificate to authorities
+
 	// The handshake's.
 	server *Server // nil on the side of backends
-	choose func(name string) Certificates
+	choose func(name string) *Profile
+	began  time.Time
 	left   int  // bytes that the peer may send, or unlimited
 	alert  byte // that this side has sent in the clear
 

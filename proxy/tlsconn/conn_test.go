@@ -119,6 +119,9 @@ var certificate = func() *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: key}
 }()
 
+// profile shows the certificate to everybody.
+var profile = tlsconn.NewProfile(&tlsconn.Options{Certificates: tlsconn.Certificates{tlsconn.NewCertificate(certificate)}})
+
 // secure puts TLS on what loops accept, and on what their clients dial.
 func secure(loops []loop.Loop, network loop.Network) ([]loop.Loop, loop.Network) {
 	var secured []loop.Loop
@@ -136,9 +139,7 @@ type secureLoop struct {
 func (l secureLoop) Listen(addr netip.AddrPort, accept func(loop.Conn)) (loop.Listener, error) {
 	return l.Loop.Listen(addr, func(raw loop.Conn) {
 		l.Go(func() {
-			c, err := l.server.Handshake(raw, l.Now().Add(time.Minute), func(string) tlsconn.Certificates {
-				return tlsconn.Certificates{certificate}
-			})
+			c, err := l.server.Handshake(raw, l.Now().Add(time.Minute), func(string) *tlsconn.Profile { return profile })
 			if err != nil {
 				raw.Close()
 				return

@@ -51,9 +51,9 @@ func TestHandshakesTakeTurns(t *testing.T) {
 	bound, err := l.Listen(netip.MustParseAddrPort("127.0.0.1:0"), func(raw loop.Conn) {
 		l.Go(func() {
 			defer raw.Close()
-			_, err := server.Handshake(raw, l.Now().Add(time.Minute), func(string) tlsconn.Certificates {
+			_, err := server.Handshake(raw, l.Now().Add(time.Minute), func(string) *tlsconn.Profile {
 				turns <- turn
-				return tlsconn.Certificates{certificate}
+				return profile
 			})
 			ended <- err
 		})
@@ -112,7 +112,7 @@ func TestHandshakesThatWait(t *testing.T) {
 	begin := func(i int) {
 		l.Go(func() {
 			defer accepted[i].Close()
-			_, err := server.Handshake(accepted[i], l.Now().Add(time.Minute), func(name string) tlsconn.Certificates {
+			_, err := server.Handshake(accepted[i], l.Now().Add(time.Minute), func(name string) *tlsconn.Profile {
 				names <- name
 				if name == "4.example" { // the others wait
 					server.Abandon(accepted[abandoned])

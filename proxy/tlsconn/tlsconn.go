@@ -61,38 +61,21 @@ func (s *side) put(b []byte) {
 // bytes. A ClientHello with a hybrid key share has less than 2 KiB.
 const MaxHandshake = 16 << 10
 
-// settings are those of all connections: the versions and ciphers of Mozilla's
-// intermediate configuration as far as crypto/tls has them, its default of key
-// exchanges (hybrid post-quantum ones first), and no session tickets: one that
-// another listener issued would open this one, and with the certificates of
-// today a resumption saves no time. crypto/tls never renegotiates as a server.
-var settings = &tls.Config{
-	MinVersion: tls.VersionTLS12,
-	CipherSuites: []uint16{
-		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-		tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-	},
-	NextProtos:             []string{"http/1.1"},
-	SessionTicketsDisabled: true,
-	GetConfigForClient:     beforeHandshake,
-	GetCertificate:         certificateFor,
-}
-
 // Handshake takes a connection over from its first byte and ends the handshake
-// by the deadline. choose has the certificates for a server name, in lower case
-// and empty where the client gives none; for a name without any the handshake
-// is aborted. Handlers only. The error is an [*Error]; the connection then has
-// been told why and is to be closed by the caller.
-func (s *Server) Handshake(raw loop.Conn, deadline time.Time, choose func(name string) Certificates) (*Conn, error) {
+// by the deadline. choose has the profile for a server name, in lower case and
+// empty where the client gives none; without one the handshake is aborted.
+// Handlers only. The error is an [*Error]; the connection then has been told why
+// and is to be closed by the caller.
+func (s *Server) Handshake(raw loop.Conn, deadline time.Time, choose func(name string) *Profile) (*Conn, error) {
 	c := newConn(&s.side, raw)
-	c.server, c.choose = s, choose
-	c.tls = tls.Server((*transport)(c), settings)
+	c.server, c.choose, c.began = s, choose, s.loop.Now()
+	c.tls = tls.Server((*transport)(c), unserved)
 	err := c.handshake(deadline, MaxHandshake)
 	c.server, c.choose = nil, nil
 	if err != nil {
 		return nil, err
 	}
+	c.chains = c.profile.chainsOf(c.tls.ConnectionState())
 	return c, nil
 }
 
@@ -106,42 +89,38 @@ func (s *Server) Abandon(raw loop.Conn) {
 // Connections remember their names, so no longer ones are served.
 const maxName = 253
 
+// unserved is how a name that no listener takes is answered: without a
+// certificate crypto/tls sends unrecognized_name (RFC 6066 section 3). It has no
+// session tickets, so crypto/tls never makes keys of its own for any.
+var unserved = &tls.Config{
+	MinVersion:             tls.VersionTLS12,
+	CipherSuites:           intermediate,
+	NextProtos:             usual,
+	SessionTicketsDisabled: true,
+	GetConfigForClient:     beforeHandshake,
+	GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil },
+}
+
 // beforeHandshake runs when the ClientHello is there and nothing costly was done.
 func beforeHandshake(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	c := (*Conn)(hello.Conn.(*transport))
-	if len(hello.ServerName) <= maxName {
+	named := len(hello.ServerName) <= maxName
+	if named {
 		c.name = strings.ToLower(hello.ServerName)
 	}
-	return nil, c.server.turns.wait(c.raw, c.writeBy)
-}
-
-// certificateFor returns nil for a name that is not served: crypto/tls then
-// sends unrecognized_name (RFC 6066 section 3).
-func certificateFor(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if len(hello.ServerName) > maxName {
+	if err := c.server.turns.wait(c.raw, c.writeBy); err != nil {
+		return nil, err
+	}
+	if named {
+		c.profile = c.choose(c.name)
+	}
+	if c.profile == nil {
 		return nil, nil
 	}
-	c := (*Conn)(hello.Conn.(*transport))
-	return c.choose(c.name).pick(hello), nil
-}
-
-// Certificates are what a listener shows, in the order of preference.
-type Certificates []*tls.Certificate
-
-// pick returns the first certificate that the client can use and that has the
-// name it asks for; else the first that it can use; else the first.
-func (cs Certificates) pick(hello *tls.ClientHelloInfo) *tls.Certificate {
-	if len(cs) == 0 {
-		return nil
+	if d := c.profile.time; d > 0 {
+		c.writeBy = c.began.Add(d)
+		c.raw.SetReadDeadline(c.writeBy)
+		c.raw.SetWriteDeadline(c.writeBy)
 	}
-	nameless := *hello
-	nameless.ServerName = ""
-	for _, asked := range []*tls.ClientHelloInfo{hello, &nameless} {
-		for _, c := range cs {
-			if asked.SupportsCertificate(c) == nil {
-				return c
-			}
-		}
-	}
-	return cs[0]
+	return c.profile.settingsFor(hello), nil
 }
