@@ -20,6 +20,8 @@ type Action struct {
 	Timeouts config.Timeouts
 	Retry    *config.Retry
 	Metrics  *observe.Route
+	// GRPC says that backends which may speak both versions get HTTP/2.
+	GRPC bool
 	// Split chooses among Targets by weight.
 	Split *upstream.Split
 }
@@ -59,8 +61,8 @@ func (t *Target) unfit() failure {
 		return noBackend
 	case t.Fault != nil:
 		return backendInvalid.as(t.Fault.Status)
-	case t.Backend.Protocol() == config.AppH2C:
-		return backendProtocol
+	case t.Backend.Fault() != nil:
+		return backendInvalid.as(t.Backend.Fault().Status)
 	}
 	return failure{}
 }

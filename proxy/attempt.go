@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluicegateway/sluice/proxy/http1"
 	"github.com/sluicegateway/sluice/proxy/message"
+	"github.com/sluicegateway/sluice/proxy/mux"
 	"github.com/sluicegateway/sluice/proxy/upstream"
 )
 
@@ -35,7 +36,7 @@ func (a *attempt) init(x *exchange) {
 
 // clear forgets the try; its connection must have been let go.
 func (a *attempt) clear() {
-	a.conn, a.to.conn, a.deadline, a.w = nil, nil, time.Time{}, 0
+	a.conn, a.to.conn, a.to.stream, a.deadline, a.w = nil, nil, nil, time.Time{}, 0
 	a.parser = http1.Parser{Limits: a.x.Limits.Head}
 	a.sent, a.answered, a.canceled, a.reused = false, false, false, false
 	a.to.release(headBuffer)
@@ -57,10 +58,10 @@ func (a *attempt) connect(b *upstream.Backend, fresh bool) failure {
 	}
 	a.tried = append(a.tried, endpoint)
 	x.log.Endpoint = endpoint.String()
-	if fresh {
-		a.conn, err = x.Pool.Dial(endpoint, upstream.Want{Deadline: a.deadline})
+	if want := x.want(a.deadline); fresh {
+		a.conn, err = x.Pool.Dial(endpoint, want)
 	} else {
-		a.conn, a.reused, err = x.Pool.Get(endpoint, upstream.Want{Deadline: a.deadline})
+		a.conn, a.reused, err = x.Pool.Get(endpoint, want)
 	}
 	switch {
 	case err != nil:
@@ -74,29 +75,54 @@ func (a *attempt) connect(b *upstream.Backend, fresh bool) failure {
 	return failure{}
 }
 
+// want is what the request asks of its connection.
+func (x *exchange) want(deadline time.Time) upstream.Want {
+	return upstream.Want{HTTP2: x.match.Rule.Action.GRPC, Identity: x.identity, WebSocket: x.req.Upgrade != "", Deadline: deadline}
+}
+
 // send writes the request's head, and its body as far as it is there. The rest
 // of the body is an upload of its own, beside the wait for the response.
 func (a *attempt) send() failure {
 	x := a.x
-	x.req.Close = false // what the client asked for concerns its own connection
-	a.to.chunked = x.req.BodyLength == message.LengthUnknown
-	if a.in == nil {
-		a.in, a.to.out = make([]byte, headBuffer), make([]byte, 0, headBuffer)
-	}
-	a.to.out = http1.AppendRequest(a.to.out[:0], &x.req)
+	err := a.sendHead()
 	if x.replayable {
-		err := a.to.put(x.gathered)
+		if err == nil {
+			err = a.to.put(x.gathered)
+		}
 		if err == nil {
 			err = a.to.finish(x.reqBody.trailer())
 		}
 		a.sent = err == nil
 		return x.sendFailure(err)
 	}
-	if err := a.to.flush(); err != nil {
+	if err == nil {
+		err = a.to.flush()
+	}
+	if err != nil {
 		return x.sendFailure(err)
 	}
 	x.startUpload()
 	return failure{}
+}
+
+// sendHead sends the request's head, or has it gather with what follows it.
+func (a *attempt) sendHead() error {
+	req := &a.x.req
+	req.Close = false // what the client asked for concerns its own connection
+	if st := a.conn.Stream(); st != nil {
+		a.to.stream, a.to.ended = st, req.BodyLength == 0
+		a.to.limit()
+		return st.WriteRequest(req, a.to.ended && req.Upgrade == "")
+	}
+	if req.Upgrade != "" {
+		a.x.addWebSocketKey()
+	}
+	if a.in == nil {
+		a.in, a.to.out = make([]byte, headBuffer), make([]byte, 0, headBuffer)
+	}
+	a.to.chunked = req.BodyLength == message.LengthUnknown
+	a.to.out = http1.AppendRequest(a.to.out[:0], req)
+	return nil
 }
 
 // receive reads the head of the final response; interim ones are passed on.
@@ -108,7 +134,7 @@ func (a *attempt) receive() failure {
 		}
 		resp := &a.x.resp
 		if resp.Status >= 200 || resp.Status == 101 {
-			a.x.respBody.start(a.conn.Conn, resp.BodyLength, resp.UntilClose, a.in[n:a.w])
+			a.startBody(n)
 			return failure{}
 		}
 		if interim == a.x.Limits.InterimResponses {
@@ -119,9 +145,23 @@ func (a *attempt) receive() failure {
 	}
 }
 
-// readHead waits for one whole head and parses it into the exchange's response.
+// startBody begins the response's body, behind a head of n bytes.
+func (a *attempt) startBody(n int) {
+	resp, body := &a.x.resp, &a.x.respBody
+	if st := a.conn.Stream(); st != nil {
+		body.startStream(st, resp.BodyLength == 0)
+	} else {
+		body.start(a.conn.Conn, resp.BodyLength, resp.UntilClose, a.in[n:a.w])
+	}
+}
+
+// readHead waits for one whole head and reads it into the exchange's response.
+// One of HTTP/1.1 has n bytes at the start of the buffer.
 func (a *attempt) readHead() (n int, f failure) {
 	x := a.x
+	if st := a.conn.Stream(); st != nil {
+		return 0, a.readStreamHead(st)
+	}
 	for {
 		if a.w > 0 {
 			x.resp.Reset()
@@ -140,14 +180,36 @@ func (a *attempt) readHead() (n int, f failure) {
 		n, err := a.conn.Read(a.in[a.w:])
 		a.w += n
 		a.answered = a.answered || n > 0
-		switch {
-		case n > 0 || err == nil:
-		case x.awaitsContinue() && errors.Is(err, os.ErrDeadlineExceeded) && !a.overdue():
-			x.letContinue()
-		default:
+		if n == 0 && err != nil && !a.waitsOn(err) {
 			return 0, x.receiveFailure(err)
 		}
 	}
+}
+
+func (a *attempt) readStreamHead(st *mux.Stream) failure {
+	x := a.x
+	for {
+		x.resp.Reset()
+		a.expectResponse()
+		err := st.ReadResponse(&x.resp)
+		if err == nil {
+			a.answered = true
+			return failure{}
+		}
+		if !a.waitsOn(err) {
+			return x.receiveFailure(err)
+		}
+	}
+}
+
+// waitsOn reports whether the wait for the response goes on after an error: a
+// backend that was silent may be waiting for the body.
+func (a *attempt) waitsOn(err error) bool {
+	if !a.x.awaitsContinue() || !errors.Is(err, os.ErrDeadlineExceeded) || a.overdue() {
+		return false
+	}
+	a.x.letContinue()
+	return true
 }
 
 // expectResponse bounds the wait for the response. It begins when the request
@@ -177,6 +239,11 @@ func (a *attempt) grow() {
 	a.in = bigger
 }
 
+// refused reports whether the backend has surely not looked at the request.
+func (a *attempt) refused() bool {
+	return a.conn != nil && a.conn.Stream() != nil && a.conn.Stream().Refused()
+}
+
 // cancel ends a try that waits.
 func (a *attempt) cancel() {
 	a.canceled = true
@@ -195,5 +262,5 @@ func (a *attempt) letGo(reuse bool) {
 	} else {
 		a.x.Pool.Discard(a.conn)
 	}
-	a.conn, a.to.conn = nil, nil
+	a.conn, a.to.conn, a.to.stream = nil, nil, nil
 }

@@ -31,8 +31,10 @@ const frame = 32
 func (w *bodyWriter) put(data []byte) error {
 	w.sent += int64(len(data))
 	switch {
-	case w.stream != nil:
+	case w.stream != nil && len(data) > 0:
 		return w.write(data)
+	case w.stream != nil:
+		return nil
 	case w.chunked:
 		return w.putChunks(data)
 	}

@@ -5,21 +5,27 @@ import (
 	"net/netip"
 
 	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/mux"
 	"github.com/sluicegateway/sluice/proxy/tlsconn"
 )
 
 // connection is one client connection. Idle, it holds nothing but itself; an
-// exchange, with its buffers, is there only while a request is served.
+// exchange, with its buffers, is there only while a request is served. HTTP/2
+// has an exchange for each stream.
 type connection struct {
 	worker   *Worker
 	conn     loop.Conn
 	secure   *tlsconn.Conn // conn after its handshake, nil in clear text
 	socket   *Socket
-	limits   *Limits // what the client may cost
-	client   string // the peer's address, without its port
-	trusted  bool   // the peer is a proxy whose word counts
-	draining bool   // it serves one more request at most
-	last     *State // the configuration when its socket closed, nil before
+	limits   *Limits // what the client may cost, by the settings
+	settings *Settings
+	vouched  string       // whom its certificate proves it to be, as backends are told
+	client   string       // the peer's address, without its port
+	trusted  bool         // the peer is a proxy whose word counts
+	draining bool         // it serves one more request at most
+	last     *State       // the configuration when its socket closed, nil before
+	fresh    bool         // in clear text, and no byte has been read: it may become HTTP/2
+	session  *mux.Session // of HTTP/2, else nil
 	idle     bool
 	closed   bool
 	left     int64 // bytes that it may still send while it lingers
@@ -46,23 +52,15 @@ type Socket struct {
 // onClose runs when the connection has ended.
 func (w *Worker) Accept(s *Socket, nc loop.Conn, last *State, onClose func()) {
 	peer := nc.RemoteAddr().Addr().Unmap()
-	c := &connection{worker: w, conn: nc, socket: s, limits: &w.Limits, client: peer.String(), trusted: w.trusts(peer), draining: last != nil || w.draining, last: last, onClose: onClose}
+	c := &connection{worker: w, conn: nc, socket: s, fresh: !s.TLS, client: peer.String(), draining: last != nil || w.draining, last: last, onClose: onClose}
 	c.readable, c.serveFunc = c.onReadable, c.serve
+	c.follow(w.State.Load())
 	w.connections[c] = struct{}{}
 	if s.TLS {
 		c.awaitHello()
 	} else {
 		c.wait()
 	}
-}
-
-func (w *Worker) trusts(peer netip.Addr) bool {
-	for _, p := range w.Trusted {
-		if p.Contains(peer) {
-			return true
-		}
-	}
-	return false
 }
 
 // wait lets the connection idle until a request comes.
@@ -102,13 +100,13 @@ const (
 	fateClose  fate = iota // at once
 	fateLinger             // after the client has had the time to read what it was sent
 	fateKeep               // for another request
-	fateTaken              // something else has taken it over: a tunnel
+	fateTaken              // something else has taken it over: a tunnel, HTTP/2
 )
 
 // serve handles the requests that are there, then idles again.
 func (c *connection) serve() {
 	end := fateClose
-	x := c.worker.takeExchange()
+	x := c.worker.takeExchange(&c.worker.exchanges)
 	defer func() { // also after a panic, whose exchange is not used again
 		x.up.letGo(false)
 		c.meet(end)
@@ -120,7 +118,7 @@ func (c *connection) serve() {
 	}
 	if !x.uploading {
 		x.end()
-		c.worker.putExchange(x)
+		c.worker.putExchange(&c.worker.exchanges, x)
 	}
 	end = next
 }
@@ -167,7 +165,10 @@ func (c *connection) onLinger(err error) {
 // that is on its way already.
 func (c *connection) drain() {
 	c.draining = true
-	if c.idle {
+	switch {
+	case c.session != nil:
+		c.session.Drain()
+	case c.idle:
 		c.limitIdle()
 	}
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"time"
 
 	"github.com/sluicegateway/sluice/observe"
@@ -39,7 +40,8 @@ type exchange struct {
 	mayContinue   loop.Waiter // for the upload's beginning
 	continued     bool        // the client has its 100 (Continue)
 
-	match   route.Match[*Action]
+	match    route.Match[*Action]
+	identity *tls.Certificate // of the listener, for backends that ask for one
 	filters filter.Exchange
 
 	resp     message.Response
@@ -56,6 +58,7 @@ type exchange struct {
 	port       [5]byte
 	onAbort    func()
 	uploadFunc func()
+	streamFunc func()
 }
 
 // Sizes of buffers in bytes: for heads, before they grow, and for what goes to
@@ -71,7 +74,7 @@ func newExchange(w *Worker) *exchange {
 	x.respBody = body{worker: w, idle: w.Limits.UpstreamIdle}
 	x.to = bodyWriter{worker: w}
 	x.up.init(x)
-	x.onAbort, x.uploadFunc = x.clientGone, x.upload
+	x.onAbort, x.uploadFunc, x.streamFunc = x.clientGone, x.upload, x.serveStream
 	return x
 }
 
@@ -119,7 +122,7 @@ func (x *exchange) clear() {
 	x.req.Reset()
 	x.resp.Reset()
 	x.filters.Reset()
-	x.match = route.Match[*Action]{}
+	x.match, x.identity = route.Match[*Action]{}, nil
 	x.to.release(outBuffer)
 	x.deadline, x.log, x.uploadErr = time.Time{}, observe.Request{}, failure{}
 	x.replayable, x.uploading, x.uploadStopped, x.continued = false, false, false, false
@@ -162,7 +165,9 @@ func (x *exchange) answer() {
 		x.fail(memoryFull)
 		return
 	}
+	x.from.follow(x.State.Load())
 	x.identify()
+	x.from.settings.RequestHeaders.Request(&x.req)
 	if x.endsHere() {
 		return
 	}
@@ -190,18 +195,19 @@ func (x *exchange) answer() {
 // findRule looks for the rule in the configuration that is in force now. When its
 // listener is gone, the one that there was has the answer to a last request.
 func (x *exchange) findRule() failure {
-	socket := x.State.Load().Table.Socket(x.from.socket.Bind)
+	state := x.State.Load()
+	socket := state.Table.Socket(x.from.socket.Bind)
 	found := socket.Match(&x.req, &x.match)
 	if last := x.from.last; last != nil && x.match.Listener == nil {
-		socket = last.Table.Socket(x.from.socket.Bind)
+		state, socket = last, last.Table.Socket(x.from.socket.Bind)
 		found = socket.Match(&x.req, &x.match)
 	}
 	l := x.match.Listener
 	if l == nil {
 		return noRoute
 	}
-	x.log.Listener = l.Name
-	if x.from.misdirects(&socket, l, x.req.Host()) {
+	x.log.Listener, x.identity = l.Name, state.Identities[l.Name]
+	if x.from.misdirects(state, &socket, l, x.req.Host()) {
 		x.match.Rule = nil
 		return misdirected
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/sluicegateway/sluice/proxy/http1"
+	"github.com/sluicegateway/sluice/proxy/http2"
 	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/upstream"
 )
@@ -41,7 +42,6 @@ var (
 	noEndpoints     = failure{503, "no_endpoints"}
 	ruleInvalid     = failure{500, "rule_invalid"}
 	backendInvalid  = failure{500, "backend_invalid"}
-	backendProtocol = failure{500, "backend_protocol"}
 
 	// Nothing was sent, so the backend is unavailable rather than wrong, unless
 	// it was silent for too long.
@@ -57,12 +57,14 @@ var (
 		"resolve":     {503, "upstream_resolve_failed"},
 		"forbidden":   {503, "upstream_connect_forbidden"},
 		"stopped":     shutdown,
-		"failed":      {503, "upstream_connect_failed"},
+		"failed":      connectFailed,
 		// Somebody is there, who is not, or does not speak, what was expected.
 		"tls_verify":    {502, "upstream_tls_verify"},
 		"tls_handshake": {502, "upstream_tls_handshake"},
 		"alpn":          {502, "upstream_alpn"},
 	}
+
+	connectFailed = failure{503, "upstream_connect_failed"}
 
 	// The backend got at least a part of the request.
 	upstreamWriteTimeout = failure{504, "upstream_write_timeout"}
@@ -78,7 +80,12 @@ var (
 )
 
 // connectFailure names why no connection to a backend could be made.
-func connectFailure(err error) failure { return connectFailures[upstream.Reason(err)] }
+func connectFailure(err error) failure {
+	if f, known := connectFailures[upstream.Reason(err)]; known {
+		return f
+	}
+	return connectFailed
+}
 
 // clientFailure names what went wrong in reading from the client or in writing to it.
 func (x *exchange) clientFailure(err error) failure {
@@ -116,12 +123,13 @@ func (x *exchange) sendFailure(err error) failure {
 // receiveFailure names why no response came, or not all of it.
 func (x *exchange) receiveFailure(err error) failure {
 	var bad *http1.Error
+	var badFrame *http2.Error
 	switch {
 	case x.aborted:
 		return clientReset
 	case !x.uploadErr.none():
 		return x.uploadErr
-	case errors.As(err, &bad):
+	case errors.As(err, &bad), errors.As(err, &badFrame):
 		return upstreamMalformed
 	case errors.Is(err, os.ErrDeadlineExceeded) && x.overdue():
 		return requestTimeout

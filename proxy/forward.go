@@ -21,6 +21,10 @@ func (x *exchange) forward(action *Action) {
 		return
 	}
 	if !x.upgradable() {
+		if x.stream != nil && x.req.Upgrade != "" {
+			x.fail(clientMalformed) // a response of 2xx would be its tunnel
+			return
+		}
 		x.req.Upgrade = ""
 	}
 	if f := x.gatherBody(action, target); !f.none() {
@@ -46,7 +50,7 @@ func (x *exchange) forward(action *Action) {
 // a WebSocket handshake (RFC 6455 section 4.1).
 func (x *exchange) upgradable() bool {
 	return x.req.Upgrade != "" && message.EqualFold(x.req.Upgrade, "websocket") && x.req.Method == "GET" &&
-		x.req.Minor == 1 && x.req.BodyLength == 0 && x.req.Header.Get("Sec-WebSocket-Version") != ""
+		x.protocol() != http10 && x.req.BodyLength == 0 && x.req.Header.Get("Sec-WebSocket-Version") != ""
 }
 
 // tries sends the request until a response may be relayed.

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy/http1"
+	"github.com/sluicegateway/sluice/proxy/message"
 	"github.com/sluicegateway/sluice/proxy/upstream"
 )
 
@@ -30,12 +32,12 @@ func (x *exchange) mirror(mirrors []Mirror) {
 }
 
 func (x *exchange) sendMirror(b *upstream.Backend) {
-	req := x.req.Clone()
-	req.Close, req.ExpectContinue = true, false
-	if req.BodyLength != 0 {
-		req.BodyLength = int64(len(x.gathered))
+	m := &mirrored{worker: x.Worker, req: x.req.Clone(), body: bytes.Clone(x.gathered)}
+	m.req.Close, m.req.ExpectContinue = true, false
+	if m.req.BodyLength != 0 {
+		m.req.BodyLength = int64(len(m.body))
 	}
-	m := &mirrored{worker: x.Worker, payload: append(http1.AppendRequest(nil, req), x.gathered...)}
+	m.want = x.want(x.Loop.Now().Add(mirrorTime))
 	x.mirrors++
 	x.Loop.Go(func() { m.run(b) })
 }
@@ -43,29 +45,49 @@ func (x *exchange) sendMirror(b *upstream.Backend) {
 // mirrored is a copy of a request on its way. Nobody waits for it, and what
 // becomes of it changes nothing.
 type mirrored struct {
-	worker  *Worker
-	payload []byte
+	worker *Worker
+	req    *message.Request
+	body   []byte
+	want   upstream.Want
 }
 
 func (m *mirrored) run(b *upstream.Backend) {
 	w := m.worker
 	defer func() { w.mirrors-- }()
-	deadline := w.Loop.Now().Add(mirrorTime)
 	endpoint, err := w.Pool.Pick(b, nil)
-	if err != nil {
+	if err != nil || b.Fault() != nil {
 		return
 	}
-	conn, err := w.Pool.Dial(endpoint, upstream.Want{Deadline: deadline})
+	conn, err := w.Pool.Dial(endpoint, m.want)
 	if err != nil {
 		return
 	}
 	defer w.Pool.Discard(conn)
-	conn.SetWriteDeadline(deadline)
-	if _, err := conn.Write(m.payload); err != nil {
+	conn.SetWriteDeadline(m.want.Deadline)
+	conn.SetReadDeadline(m.want.Deadline)
+	if err = m.send(conn); err != nil {
 		return
 	}
-	conn.SetReadDeadline(deadline)
 	for answer := make([]byte, headBuffer); err == nil; { // so that the backend is not reset while it answers
 		_, err = conn.Read(answer)
 	}
+}
+
+func (m *mirrored) send(conn *upstream.Conn) error {
+	st := conn.Stream()
+	if st == nil {
+		_, err := conn.Write(append(http1.AppendRequest(nil, m.req), m.body...))
+		return err
+	}
+	err := st.WriteRequest(m.req, len(m.body) == 0)
+	if err == nil && len(m.body) > 0 {
+		if _, err = st.Write(m.body); err == nil {
+			err = st.End(nil)
+		}
+	}
+	for resp := (message.Response{}); err == nil && resp.Status < 200; {
+		resp.Reset()
+		err = st.ReadResponse(&resp)
+	}
+	return err
 }

@@ -3,9 +3,12 @@ package proxy
 import (
 	"errors"
 	"os"
+	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/sluicegateway/sluice/proxy/http1"
+	"github.com/sluicegateway/sluice/proxy/http2"
 )
 
 // readRequest reads and parses a head. It answers what is not a valid request,
@@ -13,6 +16,10 @@ import (
 func (x *exchange) readRequest() (fate, bool) {
 	x.compact()
 	for {
+		if x.beginsHTTP2() {
+			x.from.startStreams(x.in[x.r:x.w])
+			return fateTaken, false
+		}
 		n, err := x.parseHead()
 		if n > 0 {
 			x.startRequest(n)
@@ -48,8 +55,21 @@ func (x *exchange) parseHead() (int, error) {
 		x.log.Start = time.Now()
 		x.from.conn.SetReadDeadline(x.Loop.Now().Add(x.from.limits.HeadTimeout))
 	}
+	if x.from.fresh && strings.HasPrefix(http2.Preface, text(x.in[x.r:x.w])) {
+		return 0, nil // what else it may be, more bytes tell
+	}
+	x.from.fresh = false
 	return x.parser.Request(x.in[x.r:x.w], &x.req)
 }
+
+// beginsHTTP2 reports whether the client speaks HTTP/2 without having asked
+// (RFC 9113 section 3.3). In TLS it would have: there ALPN alone decides.
+func (x *exchange) beginsHTTP2() bool {
+	return x.from.fresh && strings.HasPrefix(text(x.in[x.r:x.w]), http2.Preface)
+}
+
+// text looks at bytes as a string, which is valid as long as they are.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 func (x *exchange) readHead() error {
 	if x.w == len(x.in) {
@@ -100,13 +120,13 @@ func (x *exchange) note() {
 type protocol struct{ name, via string }
 
 var (
-	http10 = protocol{"HTTP/1.0", "1.0 " + Name}
-	http11 = protocol{"HTTP/1.1", "1.1 " + Name}
-	http20 = protocol{"HTTP/2.0", "2 " + Name}
+	http10 = &protocol{"HTTP/1.0", "1.0 " + Name}
+	http11 = &protocol{"HTTP/1.1", "1.1 " + Name}
+	http20 = &protocol{"HTTP/2.0", "2 " + Name}
 )
 
 // protocol is the one that the request came in.
-func (x *exchange) protocol() protocol {
+func (x *exchange) protocol() *protocol {
 	switch {
 	case x.stream != nil:
 		return http20

@@ -8,7 +8,10 @@ import (
 // relay sends the backend's response to the client. A failure is one that can
 // still be answered.
 func (x *exchange) relay(action *Action, target *Target) failure {
-	if x.resp.Status == 101 && !x.upgraded() {
+	switch {
+	case x.resp.Status == 101 && !x.upgraded():
+		return upstreamMalformed
+	case x.stream != nil && x.req.Upgrade != "" && x.resp.Status/100 == 2: // it would be a tunnel's (RFC 8441 section 5)
 		return upstreamMalformed
 	}
 	if !x.reqBody.complete() {
@@ -49,6 +52,7 @@ func (x *exchange) cutShort(written bool, err error) {
 // beginResponse puts the response's head in front of its body.
 func (x *exchange) beginResponse() error {
 	resp := &x.resp
+	x.from.settings.ResponseHeaders.Response(resp)
 	if _, ok := resp.Header.Lookup("Date"); !ok {
 		resp.Header.Add("Date", x.date.at(x.Loop.Now()))
 	}

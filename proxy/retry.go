@@ -3,7 +3,8 @@ package proxy
 import "time"
 
 // connectFailovers is how many other endpoints are tried, without any retry in
-// the rule, when one cannot be connected to: nothing was sent, so it is safe.
+// the rule, when one cannot be connected to or refuses a stream: nothing was
+// sent, or looked at, so it is safe.
 const connectFailovers = 2
 
 // retryPolicy decides about another try.
@@ -24,7 +25,7 @@ func (p *retryPolicy) again(x *exchange, f failure, connected bool) (time.Durati
 	switch {
 	case f.none():
 		return p.ruled(x.repeatable())
-	case !connected && f != noEndpoints && p.failovers > 0:
+	case (!connected && f != noEndpoints || x.up.refused()) && p.failovers > 0:
 		p.failovers--
 		return 0, true
 	case !connected:

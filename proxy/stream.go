@@ -1,14 +1,19 @@
 package proxy
 
 import (
+	"time"
+
 	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/message"
+	"github.com/sluicegateway/sluice/proxy/mux"
 )
 
 // stream is a request and its response on a connection that carries many. Its
 // bytes are those of the body, and its Abort resets it alone.
 type stream interface {
 	loop.Conn
+	// Request moves the request's head into r.
+	Request(r *message.Request)
 	// WriteResponse sends an interim or the final head; end says that neither
 	// a body nor trailer fields follow.
 	WriteResponse(r *message.Response, end bool) error
@@ -20,4 +25,46 @@ type stream interface {
 	Next() ([]byte, error)
 	// Buffered reports whether Next would not wait.
 	Buffered() bool
+}
+
+// startStreams lets the connection carry streams of HTTP/2 from here on. early
+// is what was read of it already.
+func (c *connection) startStreams(early []byte) {
+	c.session = mux.Serve(c.conn, early, &mux.ServerOptions{Limits: &c.limits.HTTP2, Serve: c.serveStream, Closed: c.sessionClosed})
+	if c.draining {
+		c.session.Drain()
+	}
+}
+
+func (c *connection) sessionClosed(reason string, err error) { c.close() }
+
+// serveStream starts the exchange of a stream.
+func (c *connection) serveStream(st *mux.Stream) {
+	x := c.worker.takeExchange(&c.worker.streams)
+	x.bind(c, st)
+	x.stream, x.to.stream = st, st
+	c.worker.Loop.Go(x.streamFunc)
+}
+
+// serveStream answers the request of a stream, as a handler of its own.
+func (x *exchange) serveStream() {
+	st, w, end := x.stream, x.Worker, fateClose
+	defer func() { // also after a panic, whose exchange is not used again
+		x.up.letGo(false)
+		if end != fateTaken {
+			st.Close()
+		}
+	}()
+	x.log.Start = time.Now()
+	st.Request(&x.req)
+	x.note()
+	x.reqBody.startStream(st, x.req.BodyLength == 0)
+	if x.memory() != MemoryPlenty {
+		x.from.session.Drain()
+	}
+	end = x.handle()
+	if !x.uploading { // else the loop stops, and the upload has not heard of it yet
+		x.end()
+		w.putExchange(&w.streams, x)
+	}
 }

@@ -28,6 +28,7 @@ func (c *compiler) action(route *config.Route, rule *config.Rule) *proxy.Action 
 		Timeouts: rule.Timeouts,
 		Retry:    rule.Retry,
 		Metrics:  c.metrics.Route(route.Name),
+		GRPC:     route.GRPC,
 	}
 	weights := make([]int32, len(rule.Backends))
 	for i := range rule.Backends {

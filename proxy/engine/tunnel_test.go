@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"io"
 	"net"
-	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -112,22 +111,6 @@ func TestGatewayAPI_AppProtocolWebSocket(t *testing.T) {
 		if r, _ := c.response("GET"); r.StatusCode != 101 {
 			g.Errorf("got %d", r.StatusCode)
 		}
-	})
-}
-
-// A backend that speaks something else gets nothing.
-func TestGatewayAPI_UnsupportedAppProtocolIs500(t *testing.T) {
-	onBoth(t, func(g *gateway) {
-		origin := g.origin(func(w http.ResponseWriter, r *http.Request) {
-			g.Error("a request reached a backend that does not speak HTTP/1.1")
-		})
-		g.serve(origin, config.Rule{})
-		b := backend("service/default/web:80", origin)
-		b.Protocol = config.AppH2C
-		g.apply(config.Delta{Backends: []*config.Backend{b}})
-		c := g.dial()
-		c.send(get("/"))
-		c.want(500, "500 Internal Server Error\n")
 	})
 }
 
