@@ -35,6 +35,7 @@ var imports = map[string][]string{
 	"control/translate":   {"api", "config", "control/attach", "control/diagnostic", "control/provision", "control/snapshot", "control/status"},
 	"proxy":               {"config", "observe", "proxy"},
 	"proxy/http1":         {"proxy/message"},
+	"proxy/grpc":          {"proxy/message"},
 	"proxy/http2":         {"proxy/message"},
 	"proxy/tlsconn":       {"proxy/loop"},
 	"proxy/route":         {"config", "proxy/message"},
@@ -51,7 +52,7 @@ var imports = map[string][]string{
 }
 
 // pure rooms are handed what they need of clocks, goroutines and locks.
-var pure = []string{"proxy/http1", "proxy/http2", "proxy/route", "proxy/filter", "control/translate", "control/attach", "control/provision"}
+var pure = []string{"proxy/grpc", "proxy/http1", "proxy/http2", "proxy/route", "proxy/filter", "control/translate", "control/attach", "control/provision"}
 
 // impure is what the pure rooms leave alone, beside go statements.
 var impure = []string{"time.Now", "time.Sleep", "time.After", "time.NewTimer", "sync.Mutex", "sync.RWMutex"}
