@@ -24,18 +24,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-	"sigs.k8s.io/gateway-api/conformance/utils/kubernetes"
 
 	"github.com/sluicegateway/sluice/control"
 	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/source/file"
 )
 
-const (
-	controllerName = "sluice.dev/gateway-controller"
-	// notAwaited is the Gateway that the suite need not wait for: it only has HTTPS listeners.
-	notAwaited = "same-namespace-with-https-listener"
-)
+const controllerName = "sluice.dev/gateway-controller"
 
 // cluster is an API server with Sluice as a controller: objects go in, and
 // statuses come back. It is the control.Source of that controller.
@@ -46,9 +41,11 @@ type cluster struct {
 	changes chan snapshot.Change
 	// applied has an element while there may be statuses to write.
 	applied chan struct{}
+	files   string // the folder of what pods mount
 
 	mu        sync.Mutex // held for a request, and while statuses are written
 	pods      *pods
+	waiting   []*appsv1.Deployment                // for what they mount
 	addresses map[types.NamespacedName]netip.Addr // of Gateways that name none
 }
 
@@ -63,9 +60,11 @@ func newCluster(t *testing.T, dataPlane control.DataPlane) *cluster {
 	c := &cluster{
 		scheme: scheme,
 		store: fake.NewClientBuilder().WithScheme(scheme).
-			WithStatusSubresource(&gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.ListenerSet{}, &gatewayv1.HTTPRoute{}).Build(),
+			WithStatusSubresource(&gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.ListenerSet{},
+				&gatewayv1.HTTPRoute{}, &gatewayv1.GRPCRoute{}, &gatewayv1.BackendTLSPolicy{}).Build(),
 		changes:   make(chan snapshot.Change),
 		applied:   make(chan struct{}, 1),
+		files:     t.TempDir(),
 		pods:      newPods(t),
 		addresses: map[types.NamespacedName]netip.Addr{},
 	}
@@ -223,7 +222,7 @@ func (c *cluster) admit(ctx context.Context, object client.Object) (client.Objec
 	key := snapshot.Key{Kind: snapshot.KindOf(admitted), Namespace: object.GetNamespace(), Name: object.GetName()}
 	for _, change := range contents.Changes {
 		if change.Key == key {
-			return markNotAwaited(change.Object.DeepCopyObject().(client.Object)), nil
+			return change.Object.DeepCopyObject().(client.Object), nil
 		}
 	}
 	return nil, apierrors.NewBadRequest(fmt.Sprintf("%s was refused: %v", key, contents.Diagnostics))
@@ -239,13 +238,6 @@ func bare(object, like client.Object) client.Object {
 	return written
 }
 
-func markNotAwaited(object client.Object) client.Object {
-	if _, ok := object.(*gatewayv1.Gateway); ok && object.GetName() == notAwaited {
-		object.SetAnnotations(map[string]string{kubernetes.GatewayExcludedFromReadinessChecks: "true"})
-	}
-	return object
-}
-
 // follow does what happens in a cluster after an object was stored.
 func (c *cluster) follow(ctx context.Context, stored client.Object) error {
 	if snapshot.KindOf(stored) != "" {
@@ -256,6 +248,8 @@ func (c *cluster) follow(ctx context.Context, stored client.Object) error {
 		return c.deploy(ctx, o)
 	case *corev1.Service:
 		return c.connect(ctx, o)
+	case *corev1.Secret, *corev1.ConfigMap:
+		return c.deployWaiting(ctx)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/gateway-api/conformance"
 	"sigs.k8s.io/gateway-api/conformance/tests"
@@ -127,18 +128,19 @@ func mustHavePort80(t *testing.T) {
 }
 
 func newSuite(t *testing.T, c *cluster) *suite.ConformanceTestSuite {
-	const class = "sluice"
-	object := &gatewayv1.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: class}, Spec: gatewayv1.GatewayClassSpec{ControllerName: controllerName}}
-	if err := c.client().Create(t.Context(), object); err != nil {
+	class := &gatewayv1.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: className}, Spec: gatewayv1.GatewayClassSpec{ControllerName: controllerName}}
+	if err := c.client().Create(t.Context(), class); err != nil {
 		t.Fatal(err)
 	}
-	kubernetes.GWCMustHaveAcceptedConditionTrue(t, c.client(), timeouts(), class)
+	kubernetes.GWCMustHaveAcceptedConditionTrue(t, c.client(), timeouts(), className)
+	mustSay(t, c.client(), servedAlone())
 	s, err := suite.NewConformanceTestSuite(suite.ConformanceOptions{
 		Client:     c.client(),
 		Clientset:  newLogReader(t, c.pods),
 		ManifestFS: []fs.FS{conformance.Manifests},
 		ConfigurableOptions: suite.ConfigurableOptions{
-			GatewayClassName:     class,
+			GatewayClassName:     className,
+			SupportedFeatures:    sets.List(servedAlone()),
 			TimeoutConfig:        timeouts(),
 			AllowCRDsMismatch:    true, // there are no definitions to compare
 			CleanupTestResources: true,

@@ -34,17 +34,6 @@ func wantOutcomes() map[string]outcome {
 
 // deviations are all tests that do not pass. docs/conformance.md shows them too.
 var deviations = []deviation{
-	{"asks by HTTP/2, which this version does not serve", skip, []string{
-		"HTTPRouteHTTPSListenerDetectMisdirectedRequests",
-	}},
-	{"needs client certificates", skip, []string{
-		"GatewayFrontendClientCertificateValidation",
-		"GatewayFrontendClientCertificateValidationInsecureFallback",
-		"GatewayFrontendInvalidDefaultClientCertificateValidation",
-		"GatewayInvalidFrontendClientCertificateValidation",
-		"GatewayInvalidTLSBackendConfiguration",
-		"GatewayTLSBackendClientCertificate",
-	}},
 	{"needs TLSRoute, which this version does not serve", skip, []string{
 		"HTTPRouteDisallowedKind",
 		"ListenerSetAllowedRoutesSupportedKinds",
@@ -61,24 +50,6 @@ var deviations = []deviation{
 		"TLSRouteMixedTerminationSameNamespace",
 		"TLSRouteSimpleSameNamespace",
 		"TLSRouteTerminateSimpleSameNamespace",
-	}},
-	{"needs TLS to backends", skip, []string{
-		"BackendTLSPolicy",
-		"BackendTLSPolicyConflictResolution",
-		"BackendTLSPolicyInvalidCACertificateRef",
-		"BackendTLSPolicyInvalidKind",
-		"BackendTLSPolicyObservedGenerationBump",
-		"BackendTLSPolicySANValidation",
-	}},
-	{"needs HTTP/2 to backends", skip, []string{
-		"HTTPRouteBackendProtocolH2C",
-	}},
-	{"needs GRPCRoute, which this version does not serve", skip, []string{
-		"GRPCExactMethodMatching",
-		"GRPCRouteHeaderMatching",
-		"GRPCRouteListenerHostnameMatching",
-		"GRPCRouteNamedRule",
-		"GRPCRouteWeight",
 	}},
 	{"needs TCPRoute, which this version does not serve", skip, []string{
 		"TCPRouteInvalidBackendRefNonexistent",

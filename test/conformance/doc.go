@@ -2,9 +2,9 @@
 // Sluice, on both engines and without a cluster.
 //
 // What is Sluice's is real: from objects to statuses it is the control loop with
-// its translation (controller.go), and from sockets to sockets the data plane. Features are those
-// that the status of the GatewayClass names, and requests come from the suite
-// itself over loopback addresses.
+// its translation (controller.go), and from sockets to sockets the data plane.
+// Requests come from the suite itself over loopback addresses. The features are all
+// those of the profiles GATEWAY-HTTP and GATEWAY-GRPC (features.go).
 //
 // What is Kubernetes' is simulated:
 //
@@ -14,10 +14,9 @@
 //   - A Gateway without spec.addresses gets an address of its own at 127.0.10.0/24,
 //     as a load balancer would give it one.
 //   - Pods (echo.go) are processes of the suite's backend, echo-basic, one for each
-//     Deployment, at ports of 127.0.0.1. Those of TCP, UDP, gRPC and TLS are absent,
-//     as no test that is run sends them anything.
-//   - The Gateway same-namespace-with-https-listener is marked so that the suite does
-//     not wait for it before it begins.
+//     Deployment, at ports of 127.0.0.1, with the Secrets and ConfigMaps that it
+//     mounts as files (mount.go). Those of TCP and UDP are absent, as no test that is
+//     run sends them anything.
 //
 // Timeouts are those of the suite or shorter. deviations.go lists the tests that
 // are skipped or fail, and why; every other test passes, or the run fails.

@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -71,28 +73,13 @@ func (p *pods) byName(namespace, app string) *pod {
 // start runs a pod and waits until it serves. The first one, infra-backend-v1,
 // listens where its image does, because HTTPRouteServiceTypes has EndpointSlices
 // that say so; the others next to it, as they share an address.
-func (p *pods) start(d *appsv1.Deployment) (*pod, error) {
+func (p *pods) start(d *appsv1.Deployment, environment []string) (*pod, error) {
 	app := d.Spec.Template.Labels["app"]
 	p.mu.Lock()
 	started := &pod{namespace: d.Namespace, app: app, offset: int32(10 * len(p.byApp))}
 	p.byApp[types.NamespacedName{Namespace: d.Namespace, Name: app}] = started
 	p.mu.Unlock()
-	return started, started.run(p.program)
-}
-
-// speaksHTTP is true of pods that the tests which are run send requests to.
-func speaksHTTP(d *appsv1.Deployment) bool {
-	for _, container := range d.Spec.Template.Spec.Containers {
-		if !strings.Contains(container.Image, "/echo-basic:") {
-			return false
-		}
-		for _, variable := range container.Env {
-			if strings.Contains(variable.Name, "_SERVER") {
-				return false // GRPC_ECHO_SERVER, TLS_SERVER_CERT and so on
-			}
-		}
-	}
-	return true
+	return started, started.run(p.program, environment)
 }
 
 // pod is a process of echo-basic.
@@ -111,19 +98,23 @@ type logged struct {
 	text []byte
 }
 
-func (p *pod) run(program string) error {
+func (p *pod) run(program string, environment []string) error {
 	p.process = exec.Command(program)
-	p.process.Env = []string{
-		fmt.Sprint("HTTP_PORT=", p.port(3000)), fmt.Sprint("H2C_PORT=", p.port(3001)),
+	p.process.Env = append([]string{
+		fmt.Sprint("HTTP_PORT=", p.port(3000)), fmt.Sprint("H2C_PORT=", p.port(3001)), fmt.Sprint("HTTPS_PORT=", p.port(8443)),
 		"NAMESPACE=" + p.namespace, "POD_NAME=" + p.name(), "SERVICE_NAME=" + p.app,
-	}
+	}, environment...)
 	p.process.Stdout, p.process.Stderr = p, p
 	// A process must not outlive one that a time limit ends.
 	p.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.process.Start(); err != nil {
 		return err
 	}
-	return p.awaitReady()
+	ports := []int32{p.port(3000)}
+	if slices.ContainsFunc(environment, func(variable string) bool { return strings.HasPrefix(variable, "TLS_SERVER_CERT=") }) {
+		ports = append(ports, p.port(8443))
+	}
+	return p.awaitReady(ports)
 }
 
 func (p *pod) stop() {
@@ -133,20 +124,23 @@ func (p *pod) stop() {
 	}
 }
 
-// awaitReady waits until the pod answers.
-func (p *pod) awaitReady() error {
-	url := fmt.Sprintf("http://%s:%d/health", podAddress, p.port(3000))
+// awaitReady waits until the pod listens.
+func (p *pod) awaitReady(ports []int32) error {
 	deadline := time.Now().Add(patience)
-	for {
-		response, err := http.Get(url)
-		if err == nil {
-			return response.Body.Close()
+	for _, port := range ports {
+		for {
+			connection, err := net.Dial("tcp", net.JoinHostPort(podAddress, fmt.Sprint(port)))
+			if err == nil {
+				connection.Close()
+				break
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("pod %s/%s does not serve: %w; it printed: %s", p.namespace, p.name(), err, p.since(time.Time{}))
+			}
+			time.Sleep(10 * time.Millisecond)
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("pod %s/%s does not serve: %w; it printed: %s", p.namespace, p.name(), err, p.since(time.Time{}))
-		}
-		time.Sleep(10 * time.Millisecond)
 	}
+	return nil
 }
 
 func (p *pod) name() string { return p.app + podSuffix }
@@ -187,12 +181,20 @@ func (p *pod) object() *corev1.Pod {
 	}
 }
 
-// deploy runs the pod of a Deployment for the Services that select it.
+// deploy runs the pod of a Deployment for the Services that select it, once there
+// are the files that it mounts.
 func (c *cluster) deploy(ctx context.Context, d *appsv1.Deployment) error {
-	if !speaksHTTP(d) {
+	if !isEcho(d) {
 		return nil
 	}
-	pod, err := c.pods.start(d)
+	environment, err := c.environment(ctx, d)
+	if apierrors.IsNotFound(err) {
+		c.waiting = append(c.waiting, d)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	pod, err := c.pods.start(d, environment)
 	if err != nil {
 		return err
 	}
@@ -205,6 +207,18 @@ func (c *cluster) deploy(ctx context.Context, d *appsv1.Deployment) error {
 	}
 	for i := range services.Items {
 		if err := c.connect(ctx, &services.Items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deployWaiting tries again what has waited for its files.
+func (c *cluster) deployWaiting(ctx context.Context) error {
+	waiting := c.waiting
+	c.waiting = nil
+	for _, d := range waiting {
+		if err := c.deploy(ctx, d); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,6 @@ import (
 	confv1 "sigs.k8s.io/gateway-api/conformance/apis/v1"
 	"sigs.k8s.io/gateway-api/conformance/tests"
 	"sigs.k8s.io/gateway-api/conformance/utils/suite"
-	"sigs.k8s.io/gateway-api/pkg/features"
 	"sigs.k8s.io/yaml"
 )
 
@@ -25,29 +24,9 @@ var (
 	reportFile = flag.String("report", "conformance-report.yaml", "where the report of the run in a cluster goes")
 )
 
-// profile is what Sluice is held to in a cluster.
-var profile = suite.GatewayHTTPConformanceProfile
-
-// later are the profile's extended features that this version does not serve.
-// docs/conformance.md shows them too.
-var later = []features.FeatureName{
-	features.SupportBackendTLSPolicy,
-	features.SupportBackendTLSPolicySANValidation,
-	features.SupportGatewayBackendClientCertificate,
-	features.SupportGatewayFrontendClientCertificateValidation,
-	features.SupportGatewayFrontendClientCertificateValidationInsecureFallback,
-	features.SupportGatewayHTTPSListenerDetectMisdirectedRequests, // asks by HTTP/2
-	features.SupportHTTPRouteBackendProtocolH2C,
-}
-
-// served are the features that Sluice is tested for, whatever its GatewayClass says.
-func served() sets.Set[features.FeatureName] {
-	return profile.CoreFeatures.Union(profile.ExtendedFeatures).Difference(sets.New(later...))
-}
-
 // TestKubernetes runs the official suite, as it is, in the cluster of KUBECONFIG,
 // where Sluice is installed and serves the GatewayClass sluice. Each test that is
-// about the features served passes; no other is run.
+// about the features of the profiles passes; no other is run.
 //
 // The suite's own flags are those of the test binary, such as -run-test for one
 // test alone. GatewayStaticAddresses needs -usable-address, one that the load
@@ -102,8 +81,9 @@ func TestSuiteInCluster(t *testing.T) {
 		t.Skip("TestKubernetes runs it in a process of its own")
 	}
 	options := conformance.DefaultOptions(t)
-	options.GatewayClassName = "sluice"
-	options.ConformanceProfiles = []suite.ConformanceProfileName{profile.Name}
+	mustSay(t, options.Client, served())
+	options.GatewayClassName = className
+	options.ConformanceProfiles = profileNames()
 	options.SupportedFeatures = sets.List(served())
 	options.ReportOutputPath = *reportFile
 	if usable, unusable := os.Getenv("SLUICE_TEST_USABLE_ADDRESS"), os.Getenv("SLUICE_TEST_UNUSABLE_ADDRESS"); len(options.UsableNetworkAddresses) == 0 && usable != "" {
@@ -120,7 +100,8 @@ func TestSuiteInCluster(t *testing.T) {
 	conformance.RunConformanceWithOptions(t, options)
 }
 
-// checkReport holds that the report says success, and leaves out what is of later only.
+// checkReport holds that the report says success of each profile, and leaves
+// nothing out.
 func checkReport(t *testing.T, file string) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -130,21 +111,18 @@ func checkReport(t *testing.T, file string) {
 	if err := yaml.Unmarshal(content, &report); err != nil {
 		t.Fatal(err)
 	}
+	var reported []suite.ConformanceProfileName
 	for _, p := range report.ProfileReports {
+		reported = append(reported, suite.ConformanceProfileName(p.Name))
 		if p.Core.Result != confv1.Success || p.Extended == nil || p.Extended.Result != confv1.Success {
 			t.Errorf("profile %s: core and extended should both be %s:\n%s", p.Name, confv1.Success, content)
 			continue
 		}
-		if len(p.Core.SkippedTests)+len(p.Extended.SkippedTests) > 0 {
-			t.Errorf("profile %s skips %q %q", p.Name, p.Core.SkippedTests, p.Extended.SkippedTests)
-		}
-		for _, f := range p.Extended.UnsupportedFeatures {
-			if !slices.Contains(later, features.FeatureName(f)) {
-				t.Errorf("profile %s does not support %s", p.Name, f)
-			}
+		if len(p.Core.SkippedTests)+len(p.Extended.SkippedTests)+len(p.Extended.UnsupportedFeatures) > 0 {
+			t.Errorf("profile %s skips %q %q and does not support %q", p.Name, p.Core.SkippedTests, p.Extended.SkippedTests, p.Extended.UnsupportedFeatures)
 		}
 	}
-	if len(report.ProfileReports) != 1 {
-		t.Errorf("%d profiles are reported, want 1", len(report.ProfileReports))
+	if want := profileNames(); !sets.New(reported...).Equal(sets.New(want...)) {
+		t.Errorf("profiles %q are reported, want %q", reported, want)
 	}
 }

@@ -37,23 +37,8 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestLaterOnPage holds that docs/conformance.md names the features that are left
-// to later versions, and no other.
-func TestLaterOnPage(t *testing.T) {
-	content, err := os.ReadFile("../../docs/conformance.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want []string
-	for _, feature := range later {
-		want = append(want, fmt.Sprintf("- `%s`", feature))
-	}
-	if got := regexp.MustCompile("(?m)^- `.*`$").FindAllString(string(content), -1); !slices.Equal(got, want) {
-		t.Errorf("the page should list:\n%s", strings.Join(want, "\n"))
-	}
-}
-
-// TestDeviations holds that each name is that of a test, and stands there once.
+// TestDeviations holds that each name is that of a test, stands there once, and
+// asks for a feature that is not served.
 func TestDeviations(t *testing.T) {
 	unseen := map[string]bool{}
 	for _, test := range tests.ConformanceTests {
@@ -65,6 +50,11 @@ func TestDeviations(t *testing.T) {
 				t.Errorf("%s is no test of the suite, or is listed twice", name)
 			}
 			delete(unseen, name)
+		}
+	}
+	for _, test := range tests.ConformanceTests {
+		if asks, passes := servedAlone().HasAll(test.Features...), unseen[test.ShortName]; asks != passes {
+			t.Errorf("%s is to pass: %v, and all its features are served: %v", test.ShortName, passes, asks)
 		}
 	}
 }
