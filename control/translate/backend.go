@@ -71,9 +71,7 @@ func (t *Translator) translateService(r *reader, n backendName) (*config.Backend
 	if port == nil {
 		return next, nil
 	}
-	if deref(port.AppProtocol) == appProtocolWebSocket {
-		next.Protocol = config.AppWebSocket
-	}
+	next.Protocol = appProtocol(port)
 	if service.Spec.Type == corev1.ServiceTypeExternalName {
 		next.Endpoints = []config.Endpoint{{Host: service.Spec.ExternalName, Port: uint16(n.port), Ready: true, Serving: true}}
 		return next, nil

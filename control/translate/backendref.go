@@ -169,14 +169,36 @@ func (t *ruleTranslator) protocol(field string, service *corev1.Service, port *c
 		}
 	}
 	switch protocol := deref(port.AppProtocol); protocol {
-	case "", "http", appProtocolWebSocket:
-		return nil
-	case "kubernetes.io/h2c", "kubernetes.io/wss", "https", "grpc", "h2c", "http2", "wss", "tls":
-		return unsupported(fmt.Sprintf("%s speaks %s; this version of Sluice speaks HTTP/1.1 in clear text", where, protocol), "remove appProtocol if the port speaks HTTP/1.1 as well")
+	case "", "http", "kubernetes.io/h2c", "h2c", "http2", "grpc":
+	case "kubernetes.io/ws":
+		if t.route.Kind == snapshot.KindGRPCRoute {
+			return unsupported(fmt.Sprintf("%s speaks %s, which carries no gRPC", where, protocol), "write a port that speaks HTTP/2, with appProtocol kubernetes.io/h2c or none")
+		}
+	case "kubernetes.io/wss", "https", "wss", "tls":
+		return unsupported(fmt.Sprintf("%s speaks %s, which is in TLS, and no BackendTLSPolicy says how to verify it", where, protocol), "remove appProtocol if the port speaks clear text")
 	default:
-		t.warn(field, fmt.Sprintf("%s has the appProtocol %s, which Sluice does not know; it sends HTTP/1.1", where, protocol), "")
-		return nil
+		t.warn(field, fmt.Sprintf("%s has the appProtocol %s, which Sluice does not know; it sends %s", where, protocol, t.sends()), "")
 	}
+	return nil
+}
+
+// sends is what a backend gets of whose protocol nothing is known.
+func (t *ruleTranslator) sends() string {
+	if t.route.Kind == snapshot.KindGRPCRoute {
+		return "HTTP/2"
+	}
+	return "HTTP/1.1"
+}
+
+// appProtocol is what the port speaks, by its appProtocol.
+func appProtocol(port *corev1.ServicePort) config.AppProtocol {
+	switch deref(port.AppProtocol) {
+	case "kubernetes.io/h2c", "h2c", "http2", "grpc":
+		return config.AppH2C
+	case "kubernetes.io/ws":
+		return config.AppWebSocket
+	}
+	return config.AppHTTP
 }
 
 // targets reports whether the policy is about the port, whose name may be empty.

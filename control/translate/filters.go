@@ -20,6 +20,10 @@ func (t *ruleTranslator) filters(field string, filters []gatewayv1.HTTPRouteFilt
 		if t.repeated(f, filter.Type, filters[:i]) {
 			continue
 		}
+		if !hasFilter(t.route.Kind, filter.Type) {
+			t.unknown(f+".type", "filter", string(filter.Type))
+			continue
+		}
 		switch filter.Type {
 		case gatewayv1.HTTPRouteFilterRequestHeaderModifier:
 			next.RequestHeaders = t.headerModifier(f+".requestHeaderModifier", filter.RequestHeaderModifier)
@@ -220,7 +224,7 @@ func (t *ruleTranslator) extension(field string, ref *gatewayv1.LocalObjectRefer
 		reason:  string(gatewayv1.RouteReasonInvalidKind),
 		field:   field,
 		message: fmt.Sprintf("Sluice has no filter of kind %s", groupKind(ref.Group, ref.Kind)),
-		fix:     "remove the filter; until then requests are answered with 500",
+		fix:     "remove the filter; until then requests are answered with " + t.failure(),
 	}
 	t.unresolved = append(t.unresolved, p)
 	return fault(p.message)

@@ -45,6 +45,7 @@ var supported = []features.FeatureName{
 	features.SupportHTTPRouteParentRefPort,
 	features.SupportHTTPRouteDestinationPortMatching,
 	features.SupportHTTPRouteBackendProtocolWebSocket,
+	features.SupportHTTPRouteBackendProtocolH2C,
 	features.SupportHTTPRouteNamedRouteRule,
 	features.SupportHTTPRouteCORS,
 	features.SupportHTTPRoute303RedirectStatusCode,
@@ -53,6 +54,9 @@ var supported = []features.FeatureName{
 	features.SupportHTTPRouteRetry,
 	features.SupportHTTPRouteRetryBackendTimeout,
 	features.SupportHTTPRouteRetryConnectionError,
+
+	features.SupportGRPCRoute,
+	features.SupportGRPCRouteNamedRouteRule,
 }
 
 // supportedFeatures is status.supportedFeatures, which the API wants sorted.

@@ -34,13 +34,13 @@ func stageOf(kind snapshot.Kind) (stage, bool) {
 		return stageGateway, true
 	case snapshot.KindListenerSet:
 		return stageListenerSet, true
-	case snapshot.KindHTTPRoute:
+	case snapshot.KindHTTPRoute, snapshot.KindGRPCRoute:
 		return stageRoute, true
 	case snapshot.KindBackend:
 		return stageBackendObject, true
 	case snapshot.KindReferenceGrant:
 		return stageGrant, true
-	case snapshot.KindGRPCRoute, snapshot.KindTLSRoute, snapshot.KindTCPRoute, snapshot.KindUDPRoute,
+	case snapshot.KindTLSRoute, snapshot.KindTCPRoute, snapshot.KindUDPRoute,
 		snapshot.KindBackendTLSPolicy,
 		snapshot.KindXBackend, snapshot.KindXBackendTrafficPolicy, snapshot.KindXMesh:
 		return stageUnserved, true

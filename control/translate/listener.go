@@ -3,6 +3,7 @@ package translate
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -73,10 +74,10 @@ func (l *listener) checkProtocol() {
 	l.invalid = append(l.invalid, p)
 }
 
-// httpRouteKind is the one kind of route that is served.
-var httpRouteKind = gatewayv1.RouteGroupKind{
-	Group: new(gatewayv1.Group(gatewayv1.GroupName)),
-	Kind:  gatewayv1.Kind(snapshot.KindHTTPRoute),
+// routeKinds are the kinds of routes that listeners of protocols HTTP and HTTPS take.
+var routeKinds = []gatewayv1.RouteGroupKind{
+	{Group: new(gatewayv1.Group(gatewayv1.GroupName)), Kind: gatewayv1.Kind(snapshot.KindHTTPRoute)},
+	{Group: new(gatewayv1.Group(gatewayv1.GroupName)), Kind: gatewayv1.Kind(snapshot.KindGRPCRoute)},
 }
 
 // readKinds obeys listeners[].allowedRoutes.kinds: kinds that do not fit are
@@ -85,15 +86,16 @@ func (l *listener) readKinds() {
 	takesHTTP := l.spec.Protocol == gatewayv1.HTTPProtocolType || l.spec.Protocol == gatewayv1.HTTPSProtocolType
 	if l.spec.AllowedRoutes == nil || len(l.spec.AllowedRoutes.Kinds) == 0 {
 		if takesHTTP {
-			l.kinds = []gatewayv1.RouteGroupKind{httpRouteKind}
+			l.kinds = routeKinds
 		}
 		return
 	}
 	for i, kind := range l.spec.AllowedRoutes.Kinds {
 		if kind.Group == nil {
-			kind.Group = httpRouteKind.Group
+			kind.Group = new(gatewayv1.Group(gatewayv1.GroupName))
 		}
-		if takesHTTP && *kind.Group == gatewayv1.GroupName && kind.Kind == httpRouteKind.Kind {
+		known := slices.ContainsFunc(routeKinds, func(k gatewayv1.RouteGroupKind) bool { return k.Kind == kind.Kind })
+		if takesHTTP && *kind.Group == gatewayv1.GroupName && known {
 			l.kinds = append(l.kinds, kind)
 			continue
 		}
@@ -101,7 +103,7 @@ func (l *listener) readKinds() {
 			reason:  string(gatewayv1.ListenerReasonInvalidRouteKinds),
 			field:   fmt.Sprintf("%s.allowedRoutes.kinds[%d]", l.field, i),
 			message: fmt.Sprintf("routes of kind %s cannot attach to a listener of protocol %s", groupKind(*kind.Group, kind.Kind), l.spec.Protocol),
-			fix:     "remove the kind; this version of Sluice serves HTTPRoute on HTTP and HTTPS listeners",
+			fix:     "remove the kind; this version of Sluice serves HTTPRoute and GRPCRoute on HTTP and HTTPS listeners",
 		})
 	}
 }

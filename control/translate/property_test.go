@@ -168,7 +168,7 @@ func (w world) remade(object snapshot.Object) snapshot.Change {
 }
 
 func (w world) object() snapshot.Object {
-	switch w.IntN(15) {
+	switch w.IntN(18) {
 	case 0:
 		return &gatewayv1.GatewayClass{
 			ObjectMeta: metav1.ObjectMeta{Name: pick(w, "sluice", "other")},
@@ -186,7 +186,7 @@ func (w world) object() snapshot.Object {
 		return w.slice()
 	case 9:
 		return &gatewayv1.ReferenceGrant{ObjectMeta: w.meta(pick(w, "x", "y")), Spec: gatewayv1.ReferenceGrantSpec{
-			From: []gatewayv1.ReferenceGrantFrom{{Group: gatewayv1.GroupName, Kind: pick[gatewayv1.Kind](w, "HTTPRoute", "Gateway", "ListenerSet"), Namespace: pick[gatewayv1.Namespace](w, "a", "b")}},
+			From: []gatewayv1.ReferenceGrantFrom{{Group: gatewayv1.GroupName, Kind: pick[gatewayv1.Kind](w, "HTTPRoute", "GRPCRoute", "Gateway", "ListenerSet"), Namespace: pick[gatewayv1.Namespace](w, "a", "b")}},
 			To:   []gatewayv1.ReferenceGrantTo{{Kind: pick[gatewayv1.Kind](w, "Service", "Secret")}},
 		}}
 	case 10:
@@ -197,13 +197,15 @@ func (w world) object() snapshot.Object {
 		return w.secret()
 	case 12, 13:
 		return w.listenerSet()
+	case 14, 15, 16:
+		return w.grpcRoute()
 	}
 	return w.unserved()
 }
 
 func (w world) unserved() snapshot.Object {
 	if w.IntN(2) == 0 {
-		return &gatewayv1.GRPCRoute{ObjectMeta: w.meta("g"), Spec: gatewayv1.GRPCRouteSpec{CommonRouteSpec: w.parents()}}
+		return &gatewayv1.TCPRoute{ObjectMeta: w.meta("t"), Spec: gatewayv1.TCPRouteSpec{CommonRouteSpec: w.parents()}}
 	}
 	policy := &gatewayv1.BackendTLSPolicy{ObjectMeta: w.meta("p")}
 	policy.Spec.TargetRefs = []gatewayv1.LocalPolicyTargetReferenceWithSectionName{{
@@ -215,7 +217,7 @@ func (w world) unserved() snapshot.Object {
 func (w world) route() *gatewayv1.HTTPRoute {
 	r := &gatewayv1.HTTPRoute{ObjectMeta: w.meta(pick(w, "r1", "r2", "r3"))}
 	r.Spec.CommonRouteSpec = w.parents()
-	r.Spec.Hostnames = pick(w, nil, nil, []gatewayv1.Hostname{"x.example"}, []gatewayv1.Hostname{"y.other"})
+	r.Spec.Hostnames = w.hostnames()
 	for range 1 + w.IntN(2) {
 		ref := gatewayv1.HTTPBackendRef{}
 		ref.Name = pick[gatewayv1.ObjectName](w, "s1", "s2")
@@ -228,6 +230,28 @@ func (w world) route() *gatewayv1.HTTPRoute {
 			Matches:     []gatewayv1.HTTPRouteMatch{{Method: pick[*gatewayv1.HTTPMethod](w, nil, new(gatewayv1.HTTPMethod("BREW")))}},
 			Filters:     w.filters(),
 			BackendRefs: []gatewayv1.HTTPBackendRef{ref},
+		})
+	}
+	return r
+}
+
+// hostnames are few, so that HTTPRoutes and GRPCRoutes meet at them.
+func (w world) hostnames() []gatewayv1.Hostname {
+	return pick(w, nil, nil, []gatewayv1.Hostname{"x.example"}, []gatewayv1.Hostname{"y.other"}, []gatewayv1.Hostname{"z.example", "*.other"}, []gatewayv1.Hostname{"*.example"})
+}
+
+func (w world) grpcRoute() *gatewayv1.GRPCRoute {
+	r := &gatewayv1.GRPCRoute{ObjectMeta: w.meta(pick(w, "r1", "r2", "g1"))}
+	r.Spec.CommonRouteSpec = w.parents()
+	r.Spec.Hostnames = w.hostnames()
+	for range w.IntN(3) {
+		ref := gatewayv1.GRPCBackendRef{}
+		ref.Name = pick[gatewayv1.ObjectName](w, "s1", "s2")
+		ref.Port = new(gatewayv1.PortNumber(80))
+		ref.Namespace = pick[*gatewayv1.Namespace](w, nil, new(gatewayv1.Namespace("a")))
+		r.Spec.Rules = append(r.Spec.Rules, gatewayv1.GRPCRouteRule{
+			Matches:     []gatewayv1.GRPCRouteMatch{{Method: &gatewayv1.GRPCMethodMatch{Service: new(pick(w, "a.B", "a/B"))}}},
+			BackendRefs: []gatewayv1.GRPCBackendRef{ref},
 		})
 	}
 	return r

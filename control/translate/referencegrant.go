@@ -55,7 +55,7 @@ func (t *Translator) reviewGrants() {
 func onlyServed(grant *gatewayv1.ReferenceGrant) bool {
 	for _, from := range grant.Spec.From {
 		switch snapshot.Kind(from.Kind) {
-		case snapshot.KindHTTPRoute, snapshot.KindGateway, snapshot.KindListenerSet:
+		case snapshot.KindHTTPRoute, snapshot.KindGRPCRoute, snapshot.KindGateway, snapshot.KindListenerSet:
 		default:
 			return false
 		}

@@ -53,6 +53,7 @@ type Translator struct {
 	conflicts map[string]conflict             // by listener
 	bindings  map[snapshot.Key]*attach.Parent // by Gateway and ListenerSet
 	routes    map[snapshot.Key]*route
+	rivals    map[string]*rivals   // by listener
 	attached  map[string]int       // routes by listener
 	used      counter[backendName] // rules by backend
 	backends  map[snapshot.Key]backendName
@@ -99,6 +100,7 @@ func New(options Options) *Translator {
 		conflicts: map[string]conflict{},
 		bindings:  map[snapshot.Key]*attach.Parent{},
 		routes:    map[snapshot.Key]*route{},
+		rivals:    map[string]*rivals{},
 		attached:  map[string]int{},
 		used:      counter[backendName]{},
 		backends:  map[snapshot.Key]backendName{},

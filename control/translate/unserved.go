@@ -38,8 +38,6 @@ func notServed(kind snapshot.Kind) string {
 // parentRefs are the parents of a route.
 func parentRefs(object snapshot.Object) []gatewayv1.ParentReference {
 	switch o := object.(type) {
-	case *gatewayv1.GRPCRoute:
-		return o.Spec.ParentRefs
 	case *gatewayv1.TLSRoute:
 		return o.Spec.ParentRefs
 	case *gatewayv1.TCPRoute:

@@ -22,6 +22,7 @@ type work struct {
 
 	// ports are where, and for which hostnames, conflicts must be resolved again.
 	ports     map[portKey]map[string]struct{}
+	rivals    map[string]struct{}       // listeners that routes claim anew, or no longer
 	unlisted  map[snapshot.Key]struct{} // Gateways and ListenerSets whose listeners must be published
 	unsettled map[snapshot.Key]struct{} // Gateways and ListenerSets whose status must be made
 	unplaced  map[snapshot.Key]struct{} // Gateways whose needs must be said
@@ -36,6 +37,7 @@ func newWork(before View) work {
 		statuses:    map[snapshot.Key]struct{}{},
 		diagnostics: map[unit]struct{}{},
 		ports:       map[portKey]map[string]struct{}{},
+		rivals:      map[string]struct{}{},
 		unlisted:    map[snapshot.Key]struct{}{},
 		unsettled:   map[snapshot.Key]struct{}{},
 		unplaced:    map[snapshot.Key]struct{}{},
