@@ -115,7 +115,7 @@ func (b *Backend) build(s *state, c *config.Backend, kept map[address]*Endpoint,
 		if e == nil {
 			if e = kept[a]; e == nil {
 				e = newEndpoint(b, a, bounds, bs.names)
-				e.secure = s.secure
+				e.protocol, e.secure = s.protocol, s.secure
 			}
 			delete(kept, a)
 			seen[a] = e

@@ -41,7 +41,8 @@ var reasons = []struct {
 	{syscall.ECONNRESET, "reset"},
 	{fs.ErrNotExist, "no_socket"},
 	{fs.ErrPermission, "denied"},
-	// No descriptors, no local ports; for a unix socket a full backlog.
+	// No streams, no descriptors, no local ports; for a unix socket a full backlog.
+	{errFull, "exhausted"},
 	{syscall.EMFILE, "exhausted"},
 	{syscall.ENFILE, "exhausted"},
 	{syscall.EADDRNOTAVAIL, "exhausted"},

@@ -20,7 +20,8 @@ type Endpoint struct {
 	// gone says that the configuration no longer has this endpoint.
 	gone atomic.Bool
 	// name is set for a domain name.
-	name *name
+	name     *name
+	protocol config.AppProtocol
 	// secure is nil for clear text.
 	secure *security
 	// bounds are nil if the backend is not restricted.

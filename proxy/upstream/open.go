@@ -8,9 +8,46 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/tlsconn"
 )
+
+// offer is what a connection may speak.
+type offer int
+
+// The offers. For the first two a peer has a queue.
+const (
+	offerHTTP2 offer = iota
+	offerEither
+	offerHTTP1
+
+	queues = 2
+)
+
+// Protocols by their names in ALPN (RFC 7301, RFC 9113 section 3.1).
+const (
+	alpnHTTP1 = "http/1.1"
+	alpnHTTP2 = "h2"
+)
+
+var protocols = [...][]string{
+	offerHTTP2:  {alpnHTTP2},
+	offerEither: {alpnHTTP2, alpnHTTP1},
+	offerHTTP1:  {alpnHTTP1},
+}
+
+// offer is what a request may speak with the endpoint. In clear text nothing is
+// chosen by the endpoint (RFC 9113 section 3.3: prior knowledge).
+func (e *Endpoint) offer(w Want) offer {
+	switch {
+	case e.protocol == config.AppH2C, e.protocol == config.AppHTTP && w.HTTP2:
+		return offerHTTP2
+	case e.protocol == config.AppHTTP && e.secure != nil:
+		return offerEither
+	}
+	return offerHTTP1
+}
 
 // Why no connection in TLS could be made.
 var (
@@ -28,33 +65,29 @@ type line struct {
 	protocol string
 }
 
-// open makes a connection that speaks one of the protocols: in clear text there
-// is but one.
-func (p *Pool) open(peer *peer, protocols []string, deadline time.Time) (l line, err error) {
+// open makes a connection that speaks what is offered.
+func (p *Pool) open(peer *peer, o offer, deadline time.Time) (l line, err error) {
 	e := peer.endpoint
-	l.protocol = protocols[0]
+	l.protocol = protocols[o][0]
 	l.Conn, l.addr, err = p.connect(e, deadline)
 	if err == nil && e.bounds.forbidsConn(l) {
 		err = fmt.Errorf("%w: %s is an address of this host", errForbidden, l.RemoteAddr().Addr())
 		l.Close()
 	}
 	if err == nil && e.secure != nil {
-		err = p.encrypt(&l, peer, protocols, deadline)
+		err = p.encrypt(&l, peer, protocols[o], deadline)
 	}
 	e.countConnect(err)
-	if err != nil {
-		return line{}, &ConnectError{Endpoint: e, Err: err}
-	}
-	return l, nil
+	return l, err
 }
 
 // encrypt puts TLS on the line.
-func (p *Pool) encrypt(l *line, peer *peer, protocols []string, deadline time.Time) error {
+func (p *Pool) encrypt(l *line, peer *peer, offered []string, deadline time.Time) error {
 	raw := l.Conn
-	c, err := p.tls.Handshake(raw, deadline, peer.endpoint.secure.settings(peer.identity, &peer.ticket, protocols))
+	c, err := p.tls.Handshake(raw, deadline, peer.endpoint.secure.settings(peer.identity, &peer.ticket, offered))
 	if err != nil {
 		raw.Close()
-		return handshakeError(err, protocols)
+		return handshakeError(err, offered)
 	}
 	c.SetReadDeadline(time.Time{})
 	c.SetWriteDeadline(time.Time{})
@@ -62,16 +95,16 @@ func (p *Pool) encrypt(l *line, peer *peer, protocols []string, deadline time.Ti
 	if l.protocol == "" {
 		l.protocol = alpnHTTP1 // what TLS says nothing of
 	}
-	if !slices.Contains(protocols, l.protocol) {
+	if !slices.Contains(offered, l.protocol) {
 		c.Close()
-		return fmt.Errorf("%w: it chose %s, and %s is needed", errNoProtocol, l.protocol, strings.Join(protocols, " or "))
+		return fmt.Errorf("%w: it chose %s, and %s is needed", errNoProtocol, l.protocol, strings.Join(offered, " or "))
 	}
 	return nil
 }
 
 // handshakeError says which step of a handshake failed. A timeout and the end of
 // the loop are told as those of a connect are.
-func handshakeError(err error, protocols []string) error {
+func handshakeError(err error, offered []string) error {
 	var failed *tlsconn.Error
 	if !errors.As(err, &failed) {
 		return err
@@ -80,7 +113,7 @@ func handshakeError(err error, protocols []string) error {
 	case tlsconn.ReasonUntrusted:
 		return fmt.Errorf("%w: %w", errUntrusted, err)
 	case tlsconn.ReasonNoProtocol:
-		return fmt.Errorf("%w: it was offered %s: %w", errNoProtocol, strings.Join(protocols, " and "), err)
+		return fmt.Errorf("%w: it was offered %s: %w", errNoProtocol, strings.Join(offered, " and "), err)
 	case "timeout":
 		return err
 	}

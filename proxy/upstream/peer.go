@@ -9,9 +9,15 @@ type peer struct {
 	identity *tls.Certificate
 	// next is the same endpoint as another identity.
 	next *peer
-	// users are requests that have, or wait for, a connection.
-	users  int
-	idle   connList
+	// users are requests that have, or wait for, a connection, and connects that
+	// are made for all.
+	users    int
+	idle     connList // of HTTP/1.1
+	sessions []*session
+	queues   [queues]queue
+	// http1 says that the endpoint has chosen HTTP/1.1 the last time that it had
+	// the choice.
+	http1  bool
 	ticket ticket
 }
 
@@ -28,6 +34,9 @@ func (p *Pool) enter(e *Endpoint, identity *tls.Certificate) *peer {
 		}
 	}
 	peer := &peer{endpoint: e, identity: identity, users: 1, next: first, idle: connList{kind: byEndpoint}}
+	for i := range peer.queues {
+		peer.queues[i].offer = offer(i)
+	}
 	p.peers[e] = peer
 	return peer
 }
@@ -40,7 +49,7 @@ func (p *Pool) leave(peer *peer) {
 // tidy forgets a peer that nothing is left of. That of an endpoint without an
 // identity stays for as long as the endpoint: requests come and go.
 func (p *Pool) tidy(peer *peer) {
-	if peer.users > 0 || peer.idle.len > 0 || peer.identity == nil && !peer.endpoint.gone.Load() {
+	if peer.users > 0 || peer.idle.len > 0 || len(peer.sessions) > 0 || peer.identity == nil && !peer.endpoint.gone.Load() {
 		return
 	}
 	first := p.peers[peer.endpoint]

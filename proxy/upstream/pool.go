@@ -1,12 +1,10 @@
 package upstream
 
 import (
-	"crypto/tls"
 	"net/netip"
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy/loop"
-	"github.com/sluicegateway/sluice/proxy/mux"
 	"github.com/sluicegateway/sluice/proxy/tlsconn"
 )
 
@@ -20,19 +18,28 @@ type Limits struct {
 	// less than the endpoints' own timeout: an endpoint that closes first may
 	// do so just as a request is on its way.
 	IdleTimeout time.Duration
-	// ConnectTimeout bounds a connect, from the name to the connection.
+	// ConnectTimeout bounds a connect, from the name to the connection and through
+	// the TLS handshake, and the wait for a stream.
 	ConnectTimeout time.Duration
+	// Sessions bounds the HTTP/2 connections to one endpoint, as one identity. A
+	// session that is SessionAge old, or has carried SessionStreams, is replaced.
+	Sessions, SessionStreams int
+	SessionAge               time.Duration
 }
 
 // DefaultLimits are made for servers' common defaults: nginx closes idle
 // connections after 75 s, Go never. For those that close earlier (Node.js and
 // Apache after 5 s) a pool notices the close; a request that crosses with it
-// finds [Pool.Dial] for another try. The connect timeout is Envoy's.
+// finds [Pool.Dial] for another try. The connect timeout is Envoy's. Streams come
+// in hundreds on a connection ([mux.DefaultLimits]).
 var DefaultLimits = Limits{
 	IdlePerEndpoint: 128,
 	Idle:            1024,
 	IdleTimeout:     60 * time.Second,
 	ConnectTimeout:  5 * time.Second,
+	Sessions:        32,
+	SessionStreams:  1 << 29, // half of what their identifiers are enough for
+	SessionAge:      time.Hour,
 }
 
 // Pool is one worker's view of the backends: its place in their round robins
@@ -52,40 +59,6 @@ type Pool struct {
 	probe [1]byte
 }
 
-// Want is what a request asks of its connection.
-type Want struct {
-	// Deadline bounds the connect beside [Limits.ConnectTimeout]; zero: it does not.
-	Deadline time.Time
-	// Identity is shown to a backend in TLS that asks for a certificate; nil for
-	// none. The same identity is to be the same pointer: connections are kept by it.
-	Identity *tls.Certificate
-	// HTTP2 asks a backend whose protocol is AppHTTP for it.
-	HTTP2 bool
-	// WebSocket needs HTTP/1.1, or HTTP/2 with extended CONNECT (RFC 8441).
-	WebSocket bool
-}
-
-// Conn is a connection to an endpoint. Whoever got it from a pool ends with
-// exactly one of [Pool.Put] and [Pool.Discard].
-type Conn struct {
-	loop.Conn
-	peer *peer
-	// stream is the connection where it is one of a session's, else nil.
-	stream *mux.Stream
-	// addr is the address of a domain name that the connection was made to.
-	addr netip.AddrPort
-	// expire is called when something happens to the idle connection; made once.
-	expire func(error)
-	idle   bool
-	links  [lists]links
-}
-
-// Endpoint is the endpoint that the connection leads to.
-func (c *Conn) Endpoint() *Endpoint { return c.peer.endpoint }
-
-// Stream is the connection where it is one of HTTP/2's streams; nil for HTTP/1.1.
-func (c *Conn) Stream() *mux.Stream { return c.stream }
-
 func newPool(l loop.Loop, worker int, limits Limits) *Pool {
 	return &Pool{
 		loop:   l,
@@ -104,63 +77,72 @@ func (p *Pool) Pick(b *Backend, tried []*Endpoint) (*Endpoint, error) {
 	return b.pick(p.worker, tried)
 }
 
-// Get is a connection to e without deadlines: an idle one if there is one, the
-// last that came back first, else a new one as by [Pool.Dial]. reused says
-// which. Handlers only.
+// Get is a connection to e without deadlines: of HTTP/1.1 an idle one if there is
+// one, the last that came back first; of HTTP/2 a stream of one that has room;
+// else as by [Pool.Dial]. reused says whether it has carried other requests.
+// Handlers only.
 func (p *Pool) Get(e *Endpoint, w Want) (c *Conn, reused bool, err error) {
-	peer := p.enter(e, w.Identity)
-	if c := p.takeIdle(peer); c != nil {
-		e.countActive(1)
-		e.countReused()
-		return c, true, nil
-	}
-	c, err = p.dial(peer, w)
-	return c, false, err
+	c, err = p.get(e, w, true)
+	return c, err == nil && c.reused, err
 }
 
-// Dial is a new connection to e, within [Limits.ConnectTimeout] and the
-// deadline. The error is a [*ConnectError]. Handlers only.
+// Dial is a connection to e that is new where it is HTTP/1.1's, and otherwise a
+// stream, within [Limits.ConnectTimeout] and the deadline. The error is a
+// [*ConnectError]. Handlers only.
 func (p *Pool) Dial(e *Endpoint, w Want) (*Conn, error) {
-	return p.dial(p.enter(e, w.Identity), w)
+	return p.get(e, w, false)
 }
 
-func (p *Pool) dial(peer *peer, w Want) (*Conn, error) {
-	e := peer.endpoint
+func (p *Pool) get(e *Endpoint, w Want, pooled bool) (*Conn, error) {
+	peer := p.enter(e, w.Identity)
 	e.countActive(1)
-	l, err := p.open(peer, []string{alpnHTTP1}, p.deadline(w))
+	c, err := p.fit(peer, w, pooled)
 	if err != nil {
 		e.countActive(-1)
 		p.leave(peer)
-		return nil, err
+		return nil, &ConnectError{Endpoint: e, Err: err}
 	}
-	c := &Conn{Conn: l.Conn, peer: peer, addr: l.addr}
-	c.expire = func(error) {
-		if c.idle {
-			p.drop(c)
-		}
+	if c.reused {
+		e.countReused()
 	}
 	return c, nil
-}
-
-// deadline is when a connect that begins now has to be done.
-func (p *Pool) deadline(w Want) time.Time {
-	deadline := p.loop.Now().Add(p.limits.ConnectTimeout)
-	if !w.Deadline.IsZero() && w.Deadline.Before(deadline) {
-		return w.Deadline
-	}
-	return deadline
 }
 
 // Put takes a connection back whose response was read to its end and that may
 // carry another request; whoever had it has no OnAbort on it any more. It is
 // closed where it cannot be kept. While it is idle, any byte, end or error
 // closes it: no byte of an endpoint can become part of the answer to a request
-// that was not yet made.
+// that was not yet made. Of HTTP/2, the stream ends.
 func (p *Pool) Put(c *Conn) {
-	peer, e := c.peer, c.peer.endpoint
-	e.countActive(-1)
-	defer p.leave(peer)
-	if p.draining || min(p.limits.IdlePerEndpoint, p.limits.Idle) <= 0 || !e.has(c.addr) {
+	c.peer.endpoint.countActive(-1)
+	if c.session != nil {
+		p.release(c)
+	} else {
+		p.shelve(c)
+	}
+	p.leave(c.peer)
+}
+
+// Discard closes a connection that can carry no other request, or ends a stream.
+func (p *Pool) Discard(c *Conn) {
+	c.peer.endpoint.countActive(-1)
+	if c.session != nil {
+		p.release(c)
+	} else {
+		c.Close()
+	}
+	p.leave(c.peer)
+}
+
+// keeps reports whether an idle connection may stay.
+func (p *Pool) keeps(e *Endpoint, addr netip.AddrPort) bool {
+	return !p.draining && min(p.limits.IdlePerEndpoint, p.limits.Idle) > 0 && e.has(addr)
+}
+
+// shelve makes a connection of HTTP/1.1 idle.
+func (p *Pool) shelve(c *Conn) {
+	peer := c.peer
+	if !p.keeps(peer.endpoint, c.addr) {
 		c.Close()
 		return
 	}
@@ -169,19 +151,12 @@ func (p *Pool) Put(c *Conn) {
 	} else if p.all.len >= p.limits.Idle {
 		p.drop(p.all.oldest)
 	}
-	c.idle = true
+	c.idle, c.reused = true, true
 	peer.idle.push(c)
 	p.all.push(c)
 	c.SetWriteDeadline(time.Time{})
 	c.SetReadDeadline(p.loop.Now().Add(p.limits.IdleTimeout))
 	c.Notify(c.expire)
-}
-
-// Discard closes a connection that can carry no other request.
-func (p *Pool) Discard(c *Conn) {
-	c.peer.endpoint.countActive(-1)
-	c.Close()
-	p.leave(c.peer)
 }
 
 // Drain closes all idle connections, now and those that come back later.
@@ -216,12 +191,16 @@ func (p *Pool) silent(c *Conn) bool {
 	return err == loop.ErrAgain
 }
 
-// forget closes the idle connections to endpoints that are gone.
+// forget closes the idle connections to endpoints that are gone; sessions end when
+// their streams have.
 func (p *Pool) forget(gone []*Endpoint) {
 	for _, e := range gone {
 		for peer := p.peers[e]; peer != nil; peer = peer.next {
 			for peer.idle.oldest != nil {
 				p.drop(peer.idle.oldest)
+			}
+			for len(peer.sessions) > 0 {
+				p.retire(peer.sessions[0])
 			}
 			p.tidy(peer)
 		}
@@ -229,13 +208,19 @@ func (p *Pool) forget(gone []*Endpoint) {
 }
 
 func (p *Pool) drop(c *Conn) {
-	p.unlink(c)
-	c.Close()
+	if c.session != nil {
+		p.retire(c.session)
+	} else {
+		p.unlink(c)
+		c.Close()
+	}
 	p.tidy(c.peer)
 }
 
 func (p *Pool) unlink(c *Conn) {
 	c.idle = false
-	c.peer.idle.remove(c)
+	if c.session == nil {
+		c.peer.idle.remove(c)
+	}
 	p.all.remove(c)
 }

@@ -63,12 +63,6 @@ func trusted(c *config.BackendTLS) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// Protocols by their ALPN names (RFC 7301; RFC 9113 section 3.1).
-const (
-	alpnHTTP1 = "http/1.1"
-	alpnHTTP2 = "h2"
-)
-
 // settings are those of one handshake. crypto/tls verifies no chain itself: it
 // does not do so again for a session that it resumes.
 func (s *security) settings(identity *tls.Certificate, t *ticket, protocols []string) *tls.Config {
