@@ -14,9 +14,6 @@ import (
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
-// appProtocolWebSocket is WebSocket over clear text (KEP-3726).
-const appProtocolWebSocket = "kubernetes.io/ws"
-
 // backendKey names the work on a backend. The port is part of the name, for
 // each port of a Service is a backend of its own.
 func backendKey(n backendName) snapshot.Key {
@@ -72,6 +69,7 @@ func (t *Translator) translateService(r *reader, n backendName) (*config.Backend
 		return next, nil
 	}
 	next.Protocol = appProtocol(port)
+	secure(r, next, snapshot.KeyOf(service), port.Name)
 	if service.Spec.Type == corev1.ServiceTypeExternalName {
 		next.Endpoints = []config.Endpoint{{Host: service.Spec.ExternalName, Port: uint16(n.port), Ready: true, Serving: true}}
 		return next, nil

@@ -17,6 +17,7 @@ func translateBackendObject(r *reader, n backendName, restricted bool) *config.B
 	next := &config.Backend{Name: n.String(), Protocol: config.AppHTTP, Restricted: restricted}
 	if object := snapshot.Get[*v1alpha1.Backend](r, n.namespace, n.name); object != nil {
 		next.Endpoints, _ = objectEndpoints(object, restricted)
+		secure(r, next, snapshot.KeyOf(object), "")
 	}
 	return next
 }

@@ -163,11 +163,6 @@ func (t *ruleTranslator) protocol(field string, service *corev1.Service, port *c
 	if port.Protocol != "" && port.Protocol != corev1.ProtocolTCP {
 		return unsupported(fmt.Sprintf("%s is for %s; HTTP needs TCP", where, port.Protocol), "write a TCP port")
 	}
-	for policy := range snapshot.Each[*gatewayv1.BackendTLSPolicy](t.r, snapshot.BackendPoliciesOn(snapshot.KindService, service.Namespace, service.Name)) {
-		if targets(policy, service.Name, port.Name) {
-			return unsupported(fmt.Sprintf("BackendTLSPolicy %s demands TLS to %s; this version of Sluice does not serve that yet, and sends nothing in clear text", policy.Name, where), "remove the BackendTLSPolicy if the port speaks clear text")
-		}
-	}
 	switch protocol := deref(port.AppProtocol); protocol {
 	case "", "http", "kubernetes.io/h2c", "h2c", "http2", "grpc":
 	case "kubernetes.io/ws":
@@ -175,7 +170,9 @@ func (t *ruleTranslator) protocol(field string, service *corev1.Service, port *c
 			return unsupported(fmt.Sprintf("%s speaks %s, which carries no gRPC", where, protocol), "write a port that speaks HTTP/2, with appProtocol kubernetes.io/h2c or none")
 		}
 	case "kubernetes.io/wss", "https", "wss", "tls":
-		return unsupported(fmt.Sprintf("%s speaks %s, which is in TLS, and no BackendTLSPolicy says how to verify it", where, protocol), "remove appProtocol if the port speaks clear text")
+		if policyFor(t.r, snapshot.KeyOf(service), port.Name) == nil {
+			return unsupported(fmt.Sprintf("%s speaks %s, which is in TLS, and no BackendTLSPolicy says how to verify it", where, protocol), "write a BackendTLSPolicy for the Service, or remove appProtocol if the port speaks clear text")
+		}
 	default:
 		t.warn(field, fmt.Sprintf("%s has the appProtocol %s, which Sluice does not know; it sends %s", where, protocol, t.sends()), "")
 	}
@@ -195,20 +192,10 @@ func appProtocol(port *corev1.ServicePort) config.AppProtocol {
 	switch deref(port.AppProtocol) {
 	case "kubernetes.io/h2c", "h2c", "http2", "grpc":
 		return config.AppH2C
-	case "kubernetes.io/ws":
+	case "kubernetes.io/ws", "kubernetes.io/wss", "wss":
 		return config.AppWebSocket
 	}
 	return config.AppHTTP
-}
-
-// targets reports whether the policy is about the port, whose name may be empty.
-func targets(policy *gatewayv1.BackendTLSPolicy, service, port string) bool {
-	for _, target := range policy.Spec.TargetRefs {
-		if string(target.Name) == service && (target.SectionName == nil || string(*target.SectionName) == port) {
-			return true
-		}
-	}
-	return false
 }
 
 func (t *ruleTranslator) backend(field string, to attach.To, _ *gatewayv1.PortNumber) (backendName, *problem) {

@@ -1,12 +1,14 @@
 package translate
 
 import (
+	"crypto/x509"
 	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/sluicegateway/sluice/api/v1alpha1"
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control/attach"
 	"github.com/sluicegateway/sluice/control/diagnostic"
@@ -32,22 +34,65 @@ func (l *listener) readTLS(r *reader) {
 		invalid(field+".certificateRefs", "an HTTPS listener needs a certificate", "name a Secret that holds tls.crt and tls.key")
 	default:
 		for i, ref := range spec.CertificateRefs {
-			l.readCertificate(r, fmt.Sprintf("%s.certificateRefs[%d]", field, i), ref)
+			l.takeCertificate(r, fmt.Sprintf("%s.certificateRefs[%d]", field, i), ref)
 		}
 		if len(spec.Options) > 0 {
-			l.warn(field+".options", "options of TLS are valid; this version of Sluice does not serve them yet", "")
+			l.warn(field+".options", "Sluice knows no options of TLS", "set versions and ciphers with a ClientPolicy of group "+v1alpha1.GroupName)
+		}
+	}
+	if len(l.certificates) == 0 && len(l.invalid) == 0 {
+		l.lacking = append(l.lacking, l.unresolved...)
+	}
+}
+
+// takeCertificate takes what one certificateRef names, or says what is wrong with it.
+func (l *listener) takeCertificate(r *reader, field string, ref gatewayv1.SecretObjectReference) {
+	from := attach.From{Group: gatewayv1.GroupName, Kind: gatewayv1.Kind(l.owner.Kind), Namespace: l.owner.Namespace}
+	found := readCertificate(r, field, from, ref, string(gatewayv1.ListenerReasonInvalidCertificateRef))
+	l.grants = append(l.grants, found.grants...)
+	if found.problem != nil {
+		l.unresolved = append(l.unresolved, *found.problem)
+		return
+	}
+	l.certificates = append(l.certificates, found.certificate)
+	l.reviewCertificate(field, found)
+}
+
+// reviewCertificate finds what makes clients distrust a certificate that is shown.
+// That it ends is told by [View.ReviewExpiry].
+func (l *listener) reviewCertificate(field string, found foundCertificate) {
+	secret := strings.TrimPrefix(found.certificate.Name, "secret/")
+	if name := strings.Replace(l.hostname, "*", "www", 1); name != "" && found.chain[0].VerifyHostname(name) != nil {
+		l.warn(field, fmt.Sprintf("the certificate in Secret %s is not for the listener's hostname %s, so clients will not trust it", secret, l.hostname), "use a certificate whose DNS names cover the hostname")
+	}
+	for i, certificate := range found.chain[1:] {
+		if found.chain[i].CheckSignatureFrom(certificate) != nil {
+			l.warn(field, fmt.Sprintf("certificate %d of the chain in Secret %s did not sign the one before it, so some clients will not trust it", i+2, secret), "write the leaf first, and after each certificate the one of the authority that signed it")
+			return
 		}
 	}
 }
 
-// readCertificate finds what one certificateRef names. Whether it is granted is
-// asked before whether it exists: who may not refer to a Secret must not learn
-// of it.
-func (l *listener) readCertificate(r *reader, field string, ref gatewayv1.SecretObjectReference) {
-	fail := func(reason gatewayv1.ListenerConditionReason, message, fix string) {
-		l.unresolved = append(l.unresolved, problem{reason: string(reason), field: field, message: message, fix: fix})
+// foundCertificate is what a reference to a certificate names, or what is wrong
+// with it.
+type foundCertificate struct {
+	certificate config.Certificate
+	// chain is the certificate's, parsed, leaf first.
+	chain []*x509.Certificate
+	// grants has the ReferenceGrant that the reference leans on.
+	grants  []snapshot.Key
+	problem *problem
+}
+
+// readCertificate finds what a reference to a certificate and its key names.
+// Whether it is granted is asked before whether it exists: who may not refer to a
+// Secret must not learn of it. invalid is the reason where the reference is wrong.
+func readCertificate(r *reader, field string, from attach.From, ref gatewayv1.SecretObjectReference, invalid string) (found foundCertificate) {
+	fail := func(message, fix string) foundCertificate {
+		found.problem = &problem{reason: invalid, field: field, message: message, fix: fix}
+		return found
 	}
-	to := attach.To{Group: deref(ref.Group), Kind: "Secret", Namespace: l.owner.Namespace, Name: string(ref.Name)}
+	to := attach.To{Group: deref(ref.Group), Kind: "Secret", Namespace: from.Namespace, Name: string(ref.Name)}
 	if ref.Kind != nil {
 		to.Kind = *ref.Kind
 	}
@@ -55,80 +100,51 @@ func (l *listener) readCertificate(r *reader, field string, ref gatewayv1.Secret
 		to.Namespace = string(*ref.Namespace)
 	}
 	if groupKind(to.Group, to.Kind) != string(snapshot.KindSecret) {
-		fail(gatewayv1.ListenerReasonInvalidCertificateRef, fmt.Sprintf("Sluice takes no certificates from objects of kind %s", groupKind(to.Group, to.Kind)), "refer to a Secret")
-		return
+		return fail(fmt.Sprintf("Sluice takes no certificates from objects of kind %s", groupKind(to.Group, to.Kind)), "refer to a Secret")
 	}
-	from := attach.From{Group: gatewayv1.GroupName, Kind: gatewayv1.Kind(l.owner.Kind), Namespace: l.owner.Namespace}
 	if to.Namespace != from.Namespace {
 		grant := attach.Granted(r, from, to)
 		if grant == nil {
-			l.unresolved = append(l.unresolved, notGranted(field, from, to))
-			return
+			found.problem = new(notGranted(field, from, to))
+			return found
 		}
-		l.grants = append(l.grants, snapshot.KeyOf(grant))
+		found.grants = append(found.grants, snapshot.KeyOf(grant))
 	}
 	secret := snapshot.Get[*corev1.Secret](r, to.Namespace, to.Name)
 	if secret == nil {
-		fail(gatewayv1.ListenerReasonInvalidCertificateRef, fmt.Sprintf("Secret %s/%s does not exist", to.Namespace, to.Name), "write the name of an existing Secret, or create it")
-		return
+		return fail(fmt.Sprintf("Secret %s/%s does not exist", to.Namespace, to.Name), "write the name of an existing Secret, or create it")
 	}
-	if message, fix := l.takeCertificate(field, secret); message != "" {
-		fail(gatewayv1.ListenerReasonInvalidCertificateRef, fmt.Sprintf("Secret %s/%s %s", to.Namespace, to.Name, message), fix)
+	if message, fix := found.parse(secret); message != "" {
+		return fail(fmt.Sprintf("Secret %s/%s %s", to.Namespace, to.Name, message), fix)
 	}
+	return found
 }
 
-// takeCertificate takes the certificate of a Secret, of type kubernetes.io/tls or
-// of another with the same keys, or says what is wrong with it.
-func (l *listener) takeCertificate(field string, secret *corev1.Secret) (message, fix string) {
-	certificate := config.Certificate{
+// parse takes the certificate of a Secret, of type kubernetes.io/tls or of another
+// with the same keys, or says what is wrong with it.
+func (f *foundCertificate) parse(secret *corev1.Secret) (message, fix string) {
+	f.certificate = config.Certificate{
 		Name:  fmt.Sprintf("secret/%s/%s", secret.Namespace, secret.Name),
 		Chain: secret.Data[corev1.TLSCertKey],
 		Key:   secret.Data[corev1.TLSPrivateKeyKey],
 	}
-	if len(certificate.Chain) == 0 || len(certificate.Key) == 0 {
+	if len(f.certificate.Chain) == 0 || len(f.certificate.Key) == 0 {
 		return "has no certificate: it needs the keys tls.crt and tls.key", "refer to a Secret of type kubernetes.io/tls"
 	}
-	pair, err := certificate.Pair()
+	pair, err := f.certificate.Pair()
 	if err != nil {
 		return "has no usable certificate: " + strings.TrimPrefix(err.Error(), "tls: "), "write the chain in PEM, leaf first, to tls.crt, and the leaf's private key to tls.key"
 	}
-	if name := strings.Replace(l.hostname, "*", "www", 1); name != "" && pair.Leaf.VerifyHostname(name) != nil {
-		l.warn(field, fmt.Sprintf("the certificate in Secret %s/%s is not for the listener's hostname %s, so clients will not trust it", secret.Namespace, secret.Name, l.hostname), "use a certificate whose DNS names cover the hostname")
-	}
-	l.certificates = append(l.certificates, certificate)
-	return "", ""
-}
-
-// refuseUncheckedClients obeys Gateway.spec.tls.frontend in the one way that is
-// safe as long as Sluice does not ask clients for certificates: where valid ones
-// are demanded, nobody is served.
-func (l *listener) refuseUncheckedClients(frontend *gatewayv1.FrontendTLSConfig) {
-	if frontend == nil || l.spec.Protocol != gatewayv1.HTTPSProtocolType {
-		return
-	}
-	validation := frontend.Default.Validation
-	for _, p := range frontend.PerPort {
-		if p.Port == l.spec.Port {
-			validation = p.TLS.Validation
+	for i, der := range pair.Certificate {
+		certificate, err := x509.ParseCertificate(der)
+		if err != nil {
+			return fmt.Sprintf("has a malformed certificate, number %d of the chain", i+1), "write the chain in PEM, leaf first, to tls.crt"
 		}
+		f.chain = append(f.chain, certificate)
 	}
-	if validation == nil || validation.Mode == gatewayv1.AllowInsecureFallback {
-		return
-	}
-	l.invalid = append(l.invalid, problem{
-		reason:  string(gatewayv1.ListenerReasonUnsupportedValue),
-		field:   l.field + ".protocol",
-		message: "the Gateway's spec.tls.frontend demands certificates of clients; this version of Sluice does not check them yet, and serves nobody unchecked",
-		fix:     "remove the validation from spec.tls.frontend if clients need no certificate",
-	})
+	return "", ""
 }
 
 func (l *listener) warn(field, message, fix string) {
 	l.review = append(l.review, problem{field: field, message: message, fix: fix}.finding(l.owner, diagnostic.Warning))
-}
-
-// uncertified reports whether the listener has none of the certificates that it
-// needs: no handshake could succeed.
-func (l *listener) uncertified() bool {
-	return l.spec.Protocol == gatewayv1.HTTPSProtocolType && len(l.certificates) == 0
 }

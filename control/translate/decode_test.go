@@ -78,6 +78,9 @@ func decodeObject(t *testing.T, document string) snapshot.Object {
 	if secret, ok := object.(*corev1.Secret); ok {
 		fillSecret(t, secret)
 	}
+	if authorities, ok := object.(*corev1.ConfigMap); ok {
+		fillConfigMap(t, authorities)
+	}
 	applyDefaults(object)
 	return object
 }
@@ -120,6 +123,10 @@ func emptyObject(kind string) snapshot.Object {
 		return &metav1.PartialObjectMetadata{}
 	case snapshot.KindSecret:
 		return &corev1.Secret{}
+	case snapshot.KindConfigMap:
+		return &corev1.ConfigMap{}
+	case snapshot.KindClientPolicy:
+		return &v1alpha1.ClientPolicy{}
 	}
 	return nil
 }
@@ -138,6 +145,15 @@ func fillSecret(t *testing.T, secret *corev1.Secret) {
 		}
 	}
 	secret.StringData = nil
+}
+
+// fillConfigMap puts PEM in the place of "certificate for NAME".
+func fillConfigMap(t *testing.T, authorities *corev1.ConfigMap) {
+	for key, text := range authorities.Data {
+		if name, ok := strings.CutPrefix(text, "certificate for "); ok {
+			authorities.Data[key] = string(testPair(t, name).chain)
+		}
+	}
 }
 
 type pemPair struct{ chain, key []byte }

@@ -95,5 +95,8 @@ func digestOf(l *config.Listener) uint64 {
 	for _, c := range l.Certificates {
 		h.Write(c.Chain)
 	}
+	if l.BackendCertificate != nil {
+		h.Write(l.BackendCertificate.Chain)
+	}
 	return binary.BigEndian.Uint64(h.Sum(nil))
 }

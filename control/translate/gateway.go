@@ -24,6 +24,8 @@ type gateway struct {
 	// unassigned is which addresses cannot be had.
 	unassigned []problem
 	listeners  []listener
+	tls        gatewayTLS
+	policies   clientPolicies
 	parameters v1alpha1.GatewayParametersSpec
 	review     []diagnostic.Diagnostic
 }
@@ -48,13 +50,15 @@ func (t *Translator) replaceGateway(key snapshot.Key, next *gateway) {
 	before := t.gateways[key]
 	t.indexListeners(key, key, before.all(), false)
 	t.indexListeners(key, key, next.all(), true)
+	t.indexSockets(key, before.all(), -1)
+	t.indexSockets(key, next.all(), 1)
 	if next == nil {
 		delete(t.gateways, key)
 	} else {
 		t.gateways[key] = next
 		t.work.unsettled[key] = struct{}{}
 	}
-	t.countGrants(before.all(), next.all())
+	t.granted.replace(before.grants(), next.grants(), t.markGrant)
 	t.publishTerms(key, next)
 	t.work.unlisted[key] = struct{}{}
 	if t.options.Cluster != nil {
@@ -67,6 +71,14 @@ func (g *gateway) all() []listener {
 		return nil
 	}
 	return g.listeners
+}
+
+// grants are the ReferenceGrants that the Gateway and its listeners lean on.
+func (g *gateway) grants() []snapshot.Key {
+	if g == nil {
+		return nil
+	}
+	return append(grantsOf(g.listeners), g.tls.grants...)
 }
 
 // readGateway is nil if there is no such Gateway, or if it is not ours.
@@ -88,6 +100,8 @@ func (t *Translator) readGateway(r *reader, key snapshot.Key) (*gateway, []diagn
 		g.readAddresses()
 	}
 	g.checkAllowedListeners()
+	g.tls = readGatewayTLS(r, key, object.Spec.TLS)
+	g.policies = readClientPolicies(r, key)
 	g.readListeners(r)
 	g.reviewUnserved()
 	return g, nil
@@ -96,10 +110,10 @@ func (t *Translator) readGateway(r *reader, key snapshot.Key) (*gateway, []diagn
 func (g *gateway) readListeners(r *reader) {
 	prefix := fmt.Sprintf("%s/%s", g.key.Namespace, g.key.Name)
 	for i := range g.object.Spec.Listeners {
-		l := readListener(r, g.key, prefix, i, &g.object.Spec.Listeners[i])
-		if g.object.Spec.TLS != nil {
-			l.refuseUncheckedClients(g.object.Spec.TLS.Frontend)
-		}
+		spec := &g.object.Spec.Listeners[i]
+		l := readListener(r, g.key, prefix, i, spec)
+		l.takeGatewayTLS(&g.tls)
+		l.policies = g.policies.of(spec.Name, nil)
 		g.listeners = append(g.listeners, l)
 	}
 }
@@ -140,9 +154,6 @@ func (g *gateway) reviewUnserved() {
 	spec := &g.object.Spec
 	ignored := func(field, message string) {
 		g.review = append(g.review, problem{field: field, message: message + "; this version of Sluice does not serve that yet"}.finding(g.key, diagnostic.Warning))
-	}
-	if spec.TLS != nil {
-		ignored("spec.tls", "TLS settings of the whole Gateway are valid")
 	}
 	if spec.DefaultScope != "" && spec.DefaultScope != gatewayv1.GatewayDefaultScopeNone {
 		ignored("spec.defaultScope", "default Gateways are valid")

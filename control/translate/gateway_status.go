@@ -3,6 +3,7 @@ package translate
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,12 +34,20 @@ func (t *Translator) gatewayStatus(g *gateway) *gatewayv1.GatewayStatus {
 	if g.object.Spec.AllowedListeners != nil {
 		s.AttachedListenerSets = new(int32(t.joins[g.key].accepted))
 	}
-	s.Conditions = status.Observed(g.object.Generation, t.gatewayAccepted(g), t.gatewayProgrammed(g))
+	s.Conditions = status.Observed(g.object.Generation, t.gatewayConditions(g)...)
 	if t.shared() || t.servesAny(g) {
 		all := t.addresses(g)
 		s.Addresses = all[:min(len(all), maxAddresses)]
 	}
 	return s
+}
+
+func (t *Translator) gatewayConditions(g *gateway) []metav1.Condition {
+	conditions := []metav1.Condition{t.gatewayAccepted(g), t.gatewayProgrammed(g), gatewayResolvedRefs(g)}
+	if g.tls.insecure() {
+		conditions = append(conditions, insecureFrontend())
+	}
+	return append(conditions, t.policyAffected(g, g.listeners)...)
 }
 
 // gatewayAccepted obeys the rules for partly valid Gateways: it is accepted if
@@ -60,11 +69,11 @@ func (t *Translator) gatewayAccepted(g *gateway) metav1.Condition {
 
 func (t *Translator) listenerAccepted(l *listener) bool {
 	_, inConflict := t.conflicts[l.name]
-	return len(l.invalid) == 0 && !l.uncertified() && !inConflict
+	return len(l.invalid) == 0 && len(l.lacking) == 0 && !inConflict
 }
 
 // listenerStands reports whether the listener keeps its place: it is accepted, or
-// lacks nothing but its certificate.
+// lacks nothing but certificates.
 func (t *Translator) listenerStands(l *listener) bool {
 	_, inConflict := t.conflicts[l.name]
 	return len(l.invalid) == 0 && !inConflict
@@ -162,8 +171,8 @@ func (t *Translator) listenerAcceptedCondition(l *listener) metav1.Condition {
 	if len(l.invalid) > 0 {
 		return failed(gatewayv1.ListenerConditionAccepted, l.invalid)
 	}
-	if l.uncertified() {
-		return failed(gatewayv1.ListenerConditionAccepted, l.unresolved)
+	if len(l.lacking) > 0 {
+		return failed(gatewayv1.ListenerConditionAccepted, l.lacking)
 	}
 	return status.True(gatewayv1.ListenerConditionAccepted, gatewayv1.ListenerReasonAccepted, "the listener is valid")
 }
@@ -206,7 +215,7 @@ func (t *Translator) listenerProgrammed(g *gateway, l *listener) metav1.Conditio
 
 // gatewayFindings are the problems of a Gateway and what a reviewer would ask.
 func (t *Translator) gatewayFindings(g *gateway) []diagnostic.Diagnostic {
-	found := findings(g.key, append(g.invalid[:len(g.invalid):len(g.invalid)], g.unassigned...))
+	found := findings(g.key, slices.Concat(g.invalid, g.unassigned, g.tls.unresolved))
 	more, serves := t.listenerFindings(g, g.listeners)
 	found = append(found, more...)
 	if serves && t.countRoutes(g.listeners) == 0 && t.joins[g.key].accepted == 0 {
@@ -221,7 +230,12 @@ func (t *Translator) listenerFindings(g *gateway, listeners []listener) (found [
 	for i := range listeners {
 		l := &listeners[i]
 		found = append(found, findings(l.owner, l.invalid)...)
-		found = append(found, findings(l.owner, l.unresolved)...)
+		for _, d := range findings(l.owner, l.unresolved) {
+			// Listeners may share a reference of their Gateway.
+			if !slices.Contains(found, d) {
+				found = append(found, d)
+			}
+		}
 		found = append(found, l.review...)
 		if c, ok := t.conflicts[l.name]; ok {
 			found = append(found, conflictFinding(l, c))

@@ -23,6 +23,8 @@ const (
 	stageBackend
 	stageBackendObject
 	stageGrant
+	stageClientPolicy
+	stageBackendPolicy
 )
 
 // stageOf is the stage that translates objects of a kind.
@@ -40,8 +42,11 @@ func stageOf(kind snapshot.Kind) (stage, bool) {
 		return stageBackendObject, true
 	case snapshot.KindReferenceGrant:
 		return stageGrant, true
+	case snapshot.KindClientPolicy:
+		return stageClientPolicy, true
+	case snapshot.KindBackendTLSPolicy:
+		return stageBackendPolicy, true
 	case snapshot.KindTLSRoute, snapshot.KindTCPRoute, snapshot.KindUDPRoute,
-		snapshot.KindBackendTLSPolicy,
 		snapshot.KindXBackend, snapshot.KindXBackendTrafficPolicy, snapshot.KindXMesh:
 		return stageUnserved, true
 	}
@@ -176,11 +181,12 @@ type reader struct {
 	snapshot *snapshot.Snapshot
 	bindings map[snapshot.Key]*attach.Parent
 	terms    map[snapshot.Key]*terms
+	bundles  map[snapshot.Key]bundle
 	read     map[snapshot.Key]struct{}
 }
 
 func (t *Translator) reader() *reader {
-	return &reader{snapshot: t.snapshot, bindings: t.bindings, terms: t.terms, read: map[snapshot.Key]struct{}{}}
+	return &reader{snapshot: t.snapshot, bindings: t.bindings, terms: t.terms, bundles: t.bundles, read: map[snapshot.Key]struct{}{}}
 }
 
 // Object implements [snapshot.Reader].

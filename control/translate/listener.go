@@ -35,9 +35,16 @@ type listener struct {
 	// usable, and grants the ReferenceGrants that they lean on.
 	certificates []config.Certificate
 	grants       []snapshot.Key
-	// invalid is why it cannot be served, unresolved which references are wrong.
-	invalid, unresolved []problem
-	review              []diagnostic.Diagnostic
+	// clients is how the certificates of an HTTPS listener's clients are validated;
+	// nil is not at all. identity is what backends are shown for its requests.
+	clients  *clientValidation
+	identity *config.Certificate
+	// policies are the ClientPolicies for it, the most specific first.
+	policies []*clientPolicy
+	// invalid is why it cannot be served, lacking what it waits for while it keeps
+	// its place, and unresolved which references are wrong.
+	invalid, lacking, unresolved []problem
+	review                       []diagnostic.Diagnostic
 }
 
 func readListener(r *reader, owner snapshot.Key, prefix string, index int, spec *gatewayv1.Listener) listener {
@@ -184,23 +191,46 @@ func (t *Translator) putListeners(owner snapshot.Key, binding *attach.Parent) {
 		var next *config.Listener
 		if binding.Listeners[i].Served {
 			port, _ := t.bindPort(g, l)
-			next = l.config(g, port)
+			next = l.config(g, port, t.policyOf(g, l))
 		}
 		t.putListener(l.name, next)
 		t.digest(g.key, owner, l.name, next)
 	}
 }
 
-func (l *listener) config(g *gateway, bind uint16) *config.Listener {
-	return &config.Listener{
-		Name:         l.name,
-		Addresses:    g.addresses,
-		Port:         uint16(l.spec.Port),
-		BindPort:     bind,
-		Protocol:     config.Protocol(l.spec.Protocol),
-		Hostname:     l.hostname,
-		Certificates: l.certificates,
+func (l *listener) config(g *gateway, bind uint16, policy *clientPolicy) *config.Listener {
+	next := &config.Listener{
+		Name:               l.name,
+		Addresses:          g.addresses,
+		Port:               uint16(l.spec.Port),
+		BindPort:           bind,
+		Protocol:           config.Protocol(l.spec.Protocol),
+		Hostname:           l.hostname,
+		Certificates:       l.certificates,
+		BackendCertificate: l.identity,
 	}
+	if policy != nil {
+		next.Client = &policy.client
+	}
+	if next.Protocol == config.ProtocolHTTPS {
+		next.TLS = l.tls(policy)
+	}
+	return next
+}
+
+// tls is nil where nothing differs from the defaults.
+func (l *listener) tls(policy *clientPolicy) *config.ListenerTLS {
+	var next config.ListenerTLS
+	if policy != nil {
+		next = policy.tls
+	}
+	if l.clients != nil {
+		next.ClientAuth, next.ClientCAs = l.clients.mode, l.clients.authorities
+	}
+	if reflect.ValueOf(next).IsZero() {
+		return nil
+	}
+	return &next
 }
 
 // binding is what routes see of a Gateway or ListenerSet; nil if it is none of

@@ -34,8 +34,9 @@ type terms struct {
 	accepted  bool
 	bindable  bool
 	addresses []netip.Addr
-	frontend  *gatewayv1.FrontendTLSConfig
-	local     bool // see attach.Parent.LocalBackends
+	tls       gatewayTLS
+	policy    *clientPolicy // the one for the whole Gateway
+	local     bool          // see attach.Parent.LocalBackends
 	from      gatewayv1.FromNamespaces
 	// selector is nil if From is not Selector, or if it is not valid.
 	selector labels.Selector
@@ -65,11 +66,10 @@ func (g *gateway) terms() *terms {
 		accepted:  len(g.invalid) == 0,
 		bindable:  g.bindable(),
 		addresses: g.addresses,
+		tls:       g.tls,
+		policy:    g.policies.whole,
 		local:     deref(g.parameters.AllowLocalBackends),
 		from:      gatewayv1.NamespacesFromNone,
-	}
-	if g.object.Spec.TLS != nil {
-		next.frontend = g.object.Spec.TLS.Frontend
 	}
 	allowed := g.object.Spec.AllowedListeners
 	if allowed == nil || allowed.Namespaces == nil || allowed.Namespaces.From == nil {
@@ -123,14 +123,16 @@ func (t *Translator) replaceListenerSet(key snapshot.Key, next *listenerSet) {
 	before := t.sets[key]
 	if before != nil {
 		t.indexListeners(key, before.gateway, before.listeners, false)
+		t.indexSockets(before.gateway, before.listeners, -1)
 	}
 	if next == nil {
 		delete(t.sets, key)
 	} else {
 		t.sets[key] = next
 		t.indexListeners(key, next.gateway, next.listeners, true)
+		t.indexSockets(next.gateway, next.listeners, 1)
 	}
-	t.countGrants(before.all(), next.all())
+	t.granted.replace(grantsOf(before.all()), grantsOf(next.all()), t.markGrant)
 	t.work.unlisted[key] = struct{}{}
 	t.work.unsettled[key] = struct{}{}
 }
@@ -165,10 +167,12 @@ func readListenerSet(r *reader, key snapshot.Key) (*listenerSet, []diagnostic.Di
 	if set.refused = offered.refuse(r, key, parent); len(set.refused) > 0 {
 		return set, nil
 	}
+	policies := readClientPolicies(r, key)
 	prefix := fmt.Sprintf("%s/%s/%s/%s", parent.Namespace, parent.Name, key.Namespace, key.Name)
 	for i, entry := range object.Spec.Listeners {
 		l := readListener(r, key, prefix, i, new(gatewayv1.Listener(entry)))
-		l.refuseUncheckedClients(offered.frontend)
+		l.takeGatewayTLS(&offered.tls)
+		l.policies = policies.of(entry.Name, offered.policy)
 		set.listeners = append(set.listeners, l)
 	}
 	return set, nil

@@ -79,7 +79,8 @@ func (t *Translator) countJoined(j joined, n int) {
 func (t *Translator) listenerSetStatus(set *listenerSet) *gatewayv1.ListenerSetStatus {
 	g := t.gateways[set.gateway]
 	s := &gatewayv1.ListenerSetStatus{}
-	s.Conditions = status.Observed(set.object.Generation, t.listenerSetAccepted(g, set), t.listenerSetProgrammed(g, set))
+	conditions := []metav1.Condition{t.listenerSetAccepted(g, set), t.listenerSetProgrammed(g, set)}
+	s.Conditions = status.Observed(set.object.Generation, append(conditions, t.policyAffected(g, set.listeners)...)...)
 	for i := range set.listeners {
 		l := t.listenerStatus(g, &set.listeners[i], set.object.Generation)
 		s.Listeners = append(s.Listeners, gatewayv1.ListenerEntryStatus(l))

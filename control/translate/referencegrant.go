@@ -12,11 +12,7 @@ import (
 
 func (t *Translator) markGrant(key snapshot.Key) { t.graph.mark(unit{stageGrant, key}) }
 
-// countGrants counts the grants that the certificates of listeners lean on.
-func (t *Translator) countGrants(before, after []listener) {
-	t.granted.replace(grantsOf(before), grantsOf(after), t.markGrant)
-}
-
+// grantsOf are the grants that the certificates of listeners lean on.
 func grantsOf(listeners []listener) []snapshot.Key {
 	var all []snapshot.Key
 	for i := range listeners {

@@ -79,6 +79,7 @@ func (t *Translator) replaceRoute(key snapshot.Key, next *route) {
 	t.replaceClaims(before, next)
 	t.used.replace(before.backends, next.backends, t.markBackend)
 	t.granted.replace(before.grants, next.grants, t.markGrant)
+	t.countLeads(before, next)
 }
 
 func (t *Translator) countAttached(before, after []attachedListener) {

@@ -51,6 +51,8 @@ type Translator struct {
 	joins     map[snapshot.Key]joins  // by Gateway
 	ports     map[portKey]*port
 	conflicts map[string]conflict             // by listener
+	sockets   map[portKey]*sockets            // with HTTP listeners
+	bundles   map[snapshot.Key]bundle         // by ConfigMap, as far as parsed
 	bindings  map[snapshot.Key]*attach.Parent // by Gateway and ListenerSet
 	routes    map[snapshot.Key]*route
 	rivals    map[string]*rivals   // by listener
@@ -58,6 +60,7 @@ type Translator struct {
 	used      counter[backendName] // rules by backend
 	backends  map[snapshot.Key]backendName
 	granted   counter[snapshot.Key] // users by ReferenceGrant
+	leads     counter[lead]         // routes by Gateway and what they lead to
 
 	places   map[snapshot.Key]*place          // by Gateway; only in a cluster
 	opened   map[snapshot.Key]opened          // by Gateway and ListenerSet
@@ -98,6 +101,8 @@ func New(options Options) *Translator {
 		joins:     map[snapshot.Key]joins{},
 		ports:     map[portKey]*port{},
 		conflicts: map[string]conflict{},
+		sockets:   map[portKey]*sockets{},
+		bundles:   map[snapshot.Key]bundle{},
 		bindings:  map[snapshot.Key]*attach.Parent{},
 		routes:    map[snapshot.Key]*route{},
 		rivals:    map[string]*rivals{},
@@ -105,6 +110,7 @@ func New(options Options) *Translator {
 		used:      counter[backendName]{},
 		backends:  map[snapshot.Key]backendName{},
 		granted:   counter[snapshot.Key]{},
+		leads:     counter[lead]{},
 		places:    map[snapshot.Key]*place{},
 		opened:    map[snapshot.Key]opened{},
 		services:  map[snapshot.Key]*corev1.Service{},
@@ -128,11 +134,14 @@ func (t *Translator) Update(s *snapshot.Snapshot, changed []snapshot.Key) Result
 	t.translateServices()     // which Service each Gateway has
 	t.translateReplicas()     // what the replicas serve
 	t.resolveConflicts()      // which of them cannot be told apart
+	t.shareSockets()          // whose ClientPolicy holds where several share a port
 	t.publishListeners()      // which are served, and what routes see of them
 	t.translateRoutes()       // where routes attach, and what their rules do
 	t.translateUnserved()     // what later versions will serve
 	t.translateBackends()     // the endpoints behind the rules
 	t.settleBackends()        // what to say of Backend objects
+	t.settleBackendPolicies() // and of BackendTLSPolicies
+	t.settleClientPolicies()  // and of ClientPolicies
 	t.reviewGrants()          // which grants nobody uses
 	t.placeGateways()         // what each Gateway needs in the cluster
 	t.composeDelta()          // what the data plane must be told

@@ -22,6 +22,7 @@ type work struct {
 
 	// ports are where, and for which hostnames, conflicts must be resolved again.
 	ports     map[portKey]map[string]struct{}
+	sockets   map[portKey]struct{}      // ports whose sockets must be shared again
 	rivals    map[string]struct{}       // listeners that routes claim anew, or no longer
 	unlisted  map[snapshot.Key]struct{} // Gateways and ListenerSets whose listeners must be published
 	unsettled map[snapshot.Key]struct{} // Gateways and ListenerSets whose status must be made
@@ -37,6 +38,7 @@ func newWork(before View) work {
 		statuses:    map[snapshot.Key]struct{}{},
 		diagnostics: map[unit]struct{}{},
 		ports:       map[portKey]map[string]struct{}{},
+		sockets:     map[portKey]struct{}{},
 		rivals:      map[string]struct{}{},
 		unlisted:    map[snapshot.Key]struct{}{},
 		unsettled:   map[snapshot.Key]struct{}{},
@@ -62,6 +64,7 @@ func (t *Translator) begin(s *snapshot.Snapshot, changed []snapshot.Key) {
 
 func (t *Translator) changed(key snapshot.Key, before, after snapshot.Object) {
 	t.graph.touch(key)
+	delete(t.bundles, key)
 	if t.shared() && key.Kind == snapshot.KindService {
 		t.noteService(key, after)
 	}

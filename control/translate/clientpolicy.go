@@ -1,0 +1,199 @@
+package translate
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/sluicegateway/sluice/api/v1alpha1"
+	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/control/snapshot"
+)
+
+// clientPolicy is a ClientPolicy as listeners take it.
+type clientPolicy struct {
+	key    snapshot.Key
+	tls    config.ListenerTLS
+	client config.ClientSettings
+}
+
+// clientPolicies are those that hold for one Gateway or ListenerSet: one for the
+// whole of it, and one for each of some listeners.
+type clientPolicies struct {
+	whole    *clientPolicy
+	sections map[gatewayv1.SectionName]*clientPolicy
+}
+
+// of are the policies for a listener, the most specific first. The last is the one
+// of the Gateway that a ListenerSet belongs to; it may be nil, as others may.
+func (p *clientPolicies) of(section gatewayv1.SectionName, gateway *clientPolicy) []*clientPolicy {
+	var all []*clientPolicy
+	for _, one := range []*clientPolicy{p.sections[section], p.whole, gateway} {
+		if one != nil {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// readClientPolicies finds the policies for a Gateway or a ListenerSet.
+func readClientPolicies(r *reader, owner snapshot.Key) (found clientPolicies) {
+	first := firstOf(r, owner)
+	for section, object := range first {
+		policy, problems := compileClientPolicy(object)
+		switch {
+		case len(problems) > 0:
+		case section == "":
+			found.whole = policy
+		default:
+			if found.sections == nil {
+				found.sections = map[gatewayv1.SectionName]*clientPolicy{}
+			}
+			found.sections[section] = policy
+		}
+	}
+	return found
+}
+
+// firstOf is, for each section of a Gateway or ListenerSet that a ClientPolicy
+// targets, the policy that goes before others; the empty section is the whole.
+func firstOf(r *reader, owner snapshot.Key) map[gatewayv1.SectionName]*v1alpha1.ClientPolicy {
+	var first map[gatewayv1.SectionName]*v1alpha1.ClientPolicy
+	for policy := range snapshot.Each[*v1alpha1.ClientPolicy](r, snapshot.ClientPoliciesOn(owner.Kind, owner.Namespace, owner.Name)) {
+		for _, target := range policy.Spec.TargetRefs {
+			if !isClientTarget(target, owner) {
+				continue
+			}
+			if first == nil {
+				first = map[gatewayv1.SectionName]*v1alpha1.ClientPolicy{}
+			}
+			section := deref(target.SectionName)
+			if other := first[section]; other == nil || goesFirst(policy, other) {
+				first[section] = policy
+			}
+		}
+	}
+	return first
+}
+
+func isClientTarget(target gatewayv1.LocalPolicyTargetReferenceWithSectionName, owner snapshot.Key) bool {
+	return target.Group == gatewayv1.GroupName && target.Kind == gatewayv1.Kind(owner.Kind) && string(target.Name) == owner.Name
+}
+
+// goesFirst reports whether a policy takes precedence over another one for the same
+// target: it is older, or else first by name (GEP-713).
+func goesFirst(a, b metav1.Object) bool {
+	created := a.GetCreationTimestamp()
+	return cmp.Or(
+		created.Compare(b.GetCreationTimestamp().Time),
+		cmp.Compare(a.GetNamespace(), b.GetNamespace()),
+		cmp.Compare(a.GetName(), b.GetName()),
+	) < 0
+}
+
+// compileClientPolicy makes settings of a policy, or says what is wrong with it.
+// The definition's schema lets nothing wrong through; but who reads an API server
+// cannot be sure that it has the same.
+func compileClientPolicy(object *v1alpha1.ClientPolicy) (*clientPolicy, []problem) {
+	c := policyCompiler{}
+	spec := &object.Spec
+	next := &clientPolicy{key: snapshot.KeyOf(object)}
+	next.tls = clientTLS(spec.TLS)
+	next.client.HTTP3 = spec.HTTP3 != nil && spec.HTTP3.Enabled
+	next.client.Limits = clientLimits(spec.Limits)
+	next.client.Timeouts = c.timeouts(spec.Timeouts)
+	if h := spec.Headers; h != nil {
+		next.client.CertificateHeader = h.ClientCertificate == v1alpha1.ClientCertificateForward
+		next.client.RequestHeaders = clientHeaders(h.Request)
+		next.client.ResponseHeaders = clientHeaders(h.Response)
+	}
+	for i, cidr := range spec.TrustedProxies {
+		prefix, err := netip.ParsePrefix(string(cidr))
+		if err != nil {
+			c.fail(fmt.Sprintf("spec.trustedProxies[%d]", i), fmt.Sprintf("%q is no range of addresses", cidr), "write one such as 192.0.2.0/24")
+			continue
+		}
+		next.client.TrustedProxies = append(next.client.TrustedProxies, prefix.Masked())
+	}
+	return next, c.problems
+}
+
+func clientTLS(spec *v1alpha1.ClientTLS) (next config.ListenerTLS) {
+	if spec == nil {
+		return next
+	}
+	next.MinVersion, next.MaxVersion = string(spec.MinVersion), string(spec.MaxVersion)
+	for _, cipher := range spec.Ciphers {
+		next.Ciphers = append(next.Ciphers, string(cipher))
+	}
+	for _, protocol := range spec.ALPNProtocols {
+		next.ALPN = append(next.ALPN, string(protocol))
+	}
+	return next
+}
+
+func clientLimits(spec *v1alpha1.ClientLimits) config.ClientLimits {
+	if spec == nil {
+		return config.ClientLimits{}
+	}
+	return config.ClientLimits{
+		HeaderBytes:  int(deref(spec.HeaderBytes)),
+		HeaderFields: int(deref(spec.HeaderFields)),
+		Streams:      int(deref(spec.Streams)),
+		Connections:  int64(deref(spec.Connections)),
+	}
+}
+
+func clientHeaders(filter *gatewayv1.HTTPHeaderFilter) *config.HeaderModifier {
+	if filter == nil {
+		return nil
+	}
+	return &config.HeaderModifier{Set: headers(filter.Set), Add: headers(filter.Add), Remove: filter.Remove}
+}
+
+// policyCompiler gathers what is wrong with a policy.
+type policyCompiler struct{ problems []problem }
+
+func (c *policyCompiler) fail(field, message, fix string) {
+	c.problems = append(c.problems, problem{reason: string(gatewayv1.PolicyReasonInvalid), field: field, message: message, fix: fix})
+}
+
+func (c *policyCompiler) timeouts(spec *v1alpha1.ClientTimeouts) config.ClientTimeouts {
+	if spec == nil {
+		return config.ClientTimeouts{}
+	}
+	return config.ClientTimeouts{
+		Handshake: c.duration("spec.timeouts.handshake", spec.Handshake),
+		Head:      c.duration("spec.timeouts.head", spec.Head),
+		BodyIdle:  c.duration("spec.timeouts.bodyIdle", spec.BodyIdle),
+		Idle:      c.duration("spec.timeouts.idle", spec.Idle),
+	}
+}
+
+func (c *policyCompiler) duration(field string, text *v1alpha1.ClientTimeout) time.Duration {
+	if text == nil {
+		return 0
+	}
+	d, err := time.ParseDuration(string(*text))
+	if err != nil || d <= 0 {
+		c.fail(field, fmt.Sprintf("%q is no duration above zero", *text), "write one such as 10s or 1m30s")
+	}
+	return d
+}
+
+// policyOf is the ClientPolicy that holds for a listener; nil if none does.
+func (t *Translator) policyOf(g *gateway, l *listener) *clientPolicy {
+	if l.spec.Protocol == gatewayv1.HTTPProtocolType {
+		if s := t.socketOf(g, l.spec.Port); !s.sole {
+			return s.policy
+		}
+	}
+	if len(l.policies) == 0 {
+		return nil
+	}
+	return l.policies[0]
+}
