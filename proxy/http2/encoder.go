@@ -19,11 +19,8 @@ import (
 // sent in the order in which they were appended. It keeps no string that it was
 // given. Names go out in lower case.
 type Encoder struct {
-	table table
-	// resized says that the next block must tell table.max, and before it smallest,
-	// the least that it was since the last block (RFC 7541 section 4.2).
-	resized  bool
-	smallest int
+	table   table
+	resized bool // the next block must tell table.max (RFC 7541 section 4.2)
 
 	name, value []byte // of the field in work
 }
@@ -32,17 +29,17 @@ type Encoder struct {
 func NewEncoder() *Encoder { return &Encoder{table: table{max: DefaultHPACKTable}} }
 
 // SetTableSize tells the peer's SETTINGS_HEADER_TABLE_SIZE. The table is never
-// larger than DefaultHPACKTable.
+// larger than DefaultHPACKTable. Between two blocks it can only shrink: a block
+// that tells two sizes, as it may have to otherwise, is more than some peers read.
 func (e *Encoder) SetTableSize(n uint32) {
 	size := int(min(n, DefaultHPACKTable))
-	if size == e.table.max {
-		return
+	if e.resized {
+		size = min(size, e.table.max)
 	}
-	if !e.resized {
-		e.resized, e.smallest = true, size
+	if size != e.table.max {
+		e.resized = true
+		e.table.setMax(size)
 	}
-	e.smallest = min(e.smallest, size)
-	e.table.setMax(size)
 }
 
 // AppendRequest appends r as HEADERS, and CONTINUATION where it needs more than
@@ -152,9 +149,6 @@ func (e *Encoder) AppendTrailer(dst []byte, h *message.Header, stream uint32, ma
 func (e *Encoder) begin(dst []byte, stream uint32, end bool) []byte {
 	dst = AppendFrameHeader(dst, 0, FrameHeaders, FlagEndHeaders|endStream(end), stream)
 	if e.resized {
-		if e.smallest < e.table.max {
-			dst = appendInteger(dst, sizeUpdate, 5, e.smallest)
-		}
 		dst = appendInteger(dst, sizeUpdate, 5, e.table.max)
 		e.resized = false
 	}
