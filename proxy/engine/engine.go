@@ -125,6 +125,7 @@ func New(options Options) (*Engine, error) {
 	ctx, end := context.WithCancel(context.Background())
 	e.end = end
 	e.watchMemory(ctx, o.Memory)
+	e.running.Go(func() { e.keyring.rotate(ctx) })
 	return e, nil
 }
 

@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy/tlsconn"
@@ -21,6 +23,19 @@ type keyring struct {
 }
 
 func newKeyring() keyring { return keyring{tickets: tlsconn.NewTickets()} }
+
+// ticketTime is how long a key seals tickets; it opens them as long again.
+const ticketTime = 12 * time.Hour
+
+// rotate renews the key of the tickets until ctx ends.
+func (k *keyring) rotate(ctx context.Context) {
+	for {
+		if wait(ctx, ticketTime); ctx.Err() != nil {
+			return
+		}
+		k.tickets.Rotate()
+	}
+}
 
 // profile compiles how a listener speaks TLS, nil for clear text.
 func (k *keyring) profile(l *config.Listener) (*tlsconn.Profile, error) {
