@@ -42,6 +42,24 @@ type ClientTimeouts struct {
 	Handshake, Head, BodyIdle, Idle time.Duration
 }
 
+func (v *validator) clientSettings(c *ClientSettings) {
+	if c == nil {
+		return
+	}
+	for _, prefix := range c.TrustedProxies {
+		if !prefix.IsValid() {
+			v.fail("a range of trusted proxies is none")
+		}
+	}
+	l, t := c.Limits, c.Timeouts
+	if min(int64(l.HeaderBytes), int64(l.HeaderFields), int64(l.Streams), l.Connections) < 0 {
+		v.fail("a limit of clients is negative")
+	}
+	if min(t.Handshake, t.Head, t.BodyIdle, t.Idle) < 0 {
+		v.fail("a timeout of clients is negative")
+	}
+}
+
 func (p *printer) clientSettings(c *ClientSettings) {
 	if c == nil {
 		return

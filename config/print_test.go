@@ -26,7 +26,19 @@ func whole() *config.Delta {
 			Port: 80, Protocol: config.ProtocolHTTP, Hostname: "*.shop.example",
 		}, {
 			Name: "default/gw/https", Port: 443, BindPort: 10443, Protocol: config.ProtocolHTTPS,
-			Certificates: []config.Certificate{{Name: "secret/default/shop-tls", Chain: chain, Key: key}},
+			Certificates:       []config.Certificate{{Name: "secret/default/shop-tls", Chain: chain, Key: key}},
+			BackendCertificate: &config.Certificate{Name: "secret/default/gw", Chain: chain, Key: key},
+			TLS: &config.ListenerTLS{
+				MinVersion: "1.2", MaxVersion: "1.3", Ciphers: []string{"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"}, ALPN: []string{"h2", "http/1.1"},
+				ClientAuth: config.ClientAuthValidOnly, ClientCAs: []config.TrustBundle{{Name: "configmap/default/clients-ca", PEM: chain}},
+			},
+			Client: &config.ClientSettings{
+				TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, CertificateHeader: true, HTTP3: true,
+				RequestHeaders:  &config.HeaderModifier{Remove: []string{"X-C"}},
+				ResponseHeaders: &config.HeaderModifier{Set: []config.Header{{Name: "X-A", Value: "a"}}},
+				Limits:          config.ClientLimits{HeaderBytes: 1000, HeaderFields: 10, Streams: 5, Connections: 100},
+				Timeouts:        config.ClientTimeouts{Handshake: time.Second, Head: 2 * time.Second, BodyIdle: 3 * time.Second, Idle: 4 * time.Second},
+			},
 		}},
 		Routes: []*config.Route{{
 			Name:        "httproute/default/shop",
@@ -80,6 +92,14 @@ func whole() *config.Delta {
 const printed = `listener default/gw/http port=80 protocol=HTTP hostname=*.shop.example addresses=127.0.0.1,::1
 listener default/gw/https port=443 bindPort=10443 protocol=HTTPS
   certificate secret/default/shop-tls names=shop.example,*.shop.example,192.0.2.1 sha256=SUM
+  tls min=1.2 max=1.3 ciphers=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 alpn=h2,http/1.1 clients=AllowValidOnly
+    ca configmap/default/clients-ca sha256=PEM
+  backendCertificate secret/default/gw names=shop.example,*.shop.example,192.0.2.1 sha256=SUM
+  clients trusted=192.0.2.0/24 certificateHeader http3
+    request headers remove X-C
+    response headers set X-A=a
+    limits headerBytes=1000 headerFields=10 streams=5 connections=100
+    timeouts handshake=1s head=2s bodyIdle=3s idle=4s
 route httproute/default/shop created=1970-01-01T00:00:00Z
   at default/gw/http hostnames=*,a.shop.example
   rule 0 all
@@ -114,7 +134,7 @@ removed route httproute/default/old
 
 func TestPrint(t *testing.T) {
 	block, _ := pem.Decode(chain)
-	want := strings.ReplaceAll(printed, "SUM", fmt.Sprintf("%x", sha256.Sum256(block.Bytes)))
+	want := strings.NewReplacer("SUM", fmt.Sprintf("%x", sha256.Sum256(block.Bytes)), "PEM", fmt.Sprintf("%x", sha256.Sum256(chain))).Replace(printed)
 	if diff := cmp.Diff(want, whole().String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

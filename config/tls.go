@@ -3,7 +3,9 @@ package config
 import (
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"slices"
 )
@@ -83,6 +85,57 @@ func (t *ListenerTLS) Parameters() (lowest, highest uint16, ciphers []uint16, er
 		ciphers = append(ciphers, tls.CipherSuites()[i].ID)
 	}
 	return lowest, highest, ciphers, nil
+}
+
+func (v *validator) listenerTLS(t *ListenerTLS) {
+	if t == nil {
+		return
+	}
+	if _, _, _, err := t.Parameters(); err != nil {
+		v.fail("%v", err)
+	}
+	for i, protocol := range t.ALPN {
+		if protocol != "h2" && protocol != "http/1.1" || slices.Contains(t.ALPN[:i], protocol) {
+			v.fail("protocol %q of ALPN is neither h2 nor http/1.1, or stands twice", protocol)
+		}
+	}
+	switch t.ClientAuth {
+	case "", ClientAuthValidOnly, ClientAuthInsecureFallback:
+	default:
+		v.fail("client authentication %q is not known", t.ClientAuth)
+	}
+	for i := range t.ClientCAs {
+		v.trust(&t.ClientCAs[i])
+	}
+}
+
+// trust wants certificates, and nothing that looks like one and is none.
+func (v *validator) trust(b *TrustBundle) {
+	authorities, err := b.Certificates()
+	switch {
+	case err != nil:
+		v.fail("trust bundle %q: %v", b.Name, err)
+	case len(authorities) == 0:
+		v.fail("trust bundle %q has no certificate", b.Name)
+	}
+}
+
+// Certificates parses the bundle's certificates; blocks of other types are left out.
+func (b *TrustBundle) Certificates() (all []*x509.Certificate, err error) {
+	for rest := b.PEM; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return all, nil
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
 }
 
 func (p *printer) listenerTLS(t *ListenerTLS) {

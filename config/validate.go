@@ -60,6 +60,9 @@ func (v *validator) listener(l *Listener) {
 		if len(l.Certificates) > 0 {
 			v.fail("has a certificate, although %s shows none", l.Protocol)
 		}
+		if l.TLS != nil {
+			v.fail("says how it speaks TLS, although %s does not", l.Protocol)
+		}
 	case ProtocolHTTPS:
 		if len(l.Certificates) == 0 {
 			v.fail("has no certificate")
@@ -70,6 +73,11 @@ func (v *validator) listener(l *Listener) {
 	for i := range l.Certificates {
 		v.certificate(&l.Certificates[i])
 	}
+	if l.BackendCertificate != nil {
+		v.certificate(l.BackendCertificate)
+	}
+	v.listenerTLS(l.TLS)
+	v.clientSettings(l.Client)
 	v.hostname(l.Hostname)
 }
 
