@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -104,7 +105,17 @@ func (k *keyring) trusted(bundles []config.TrustBundle) (*tlsconn.Authorities, e
 	for i := range bundles {
 		all[i] = bundles[i].PEM
 	}
-	return k.authorities.get(sumOf(all...), func() (*tlsconn.Authorities, error) { return tlsconn.NewAuthorities(all...) })
+	return k.authorities.get(sumOf(all...), func() (*tlsconn.Authorities, error) {
+		var certificates []*x509.Certificate
+		for i := range bundles {
+			some, err := bundles[i].Certificates()
+			if err != nil {
+				return nil, fmt.Errorf("trust bundle %q: %w", bundles[i].Name, err)
+			}
+			certificates = append(certificates, some...)
+		}
+		return tlsconn.NewAuthorities(certificates)
+	})
 }
 
 // sumOf identifies contents that stand together.

@@ -199,7 +199,7 @@ func TestUnknownParametersAreReported(t *testing.T) {
 			"the lowest":      {MinVersion: "1.3", MaxVersion: "1.2"},
 			`cipher "RC4"`:    {Ciphers: []string{"RC4"}},
 			"none of TLS 1.2": {Ciphers: []string{"TLS_AES_128_GCM_SHA256"}},
-			"authority":       {ClientAuth: config.ClientAuthValidOnly, ClientCAs: []config.TrustBundle{{Name: "x", PEM: []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")}}},
+			`bundle "x"`:      {ClientAuth: config.ClientAuthValidOnly, ClientCAs: []config.TrustBundle{{Name: "x", PEM: []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")}}},
 		} {
 			l := g.https("ns/gw/a", "a.example", web)
 			l.TLS = &settings

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 )
@@ -33,32 +32,18 @@ type Authorities struct {
 // all, in a list that has a length of 16 bits (RFC 8446 section 4.2.4).
 const maxNames = 48 << 10
 
-// NewAuthorities reads certificates in PEM; other blocks are left out. Without
-// any certificate nobody is trusted.
-func NewAuthorities(bundles ...[]byte) (*Authorities, error) {
+// NewAuthorities trusts the certificates. Without any, nobody is trusted.
+func NewAuthorities(certificates []*x509.Certificate) (*Authorities, error) {
 	a := &Authorities{pool: x509.NewCertPool(), known: make(map[string]bool)}
 	sum, names := sha256.New(), 0
-	for _, rest := range bundles {
-		for {
-			var block *pem.Block
-			if block, rest = pem.Decode(rest); block == nil {
-				break
-			}
-			if block.Type != "CERTIFICATE" {
-				continue
-			}
-			c, err := x509.ParseCertificate(block.Bytes)
-			if err != nil {
-				return nil, fmt.Errorf("a certificate of an authority: %w", err)
-			}
-			if a.known[string(c.Raw)] {
-				continue
-			}
-			a.known[string(c.Raw)] = true
-			a.pool.AddCert(c)
-			sum.Write(c.Raw)
-			names += len(c.RawSubject) + 2
+	for _, c := range certificates {
+		if a.known[string(c.Raw)] {
+			continue
 		}
+		a.known[string(c.Raw)] = true
+		a.pool.AddCert(c)
+		sum.Write(c.Raw)
+		names += len(c.RawSubject) + 2
 	}
 	if names > maxNames {
 		return nil, fmt.Errorf("the names of %d authorities have more than %d bytes, which a handshake cannot hold", len(a.known), maxNames)
@@ -69,7 +54,7 @@ func NewAuthorities(bundles ...[]byte) (*Authorities, error) {
 
 // nobody is trusted where no authorities are named. A nil pool would stand for
 // those of the system.
-var nobody, _ = NewAuthorities()
+var nobody, _ = NewAuthorities(nil)
 
 // ask puts the question for a certificate into settings.
 //
