@@ -36,7 +36,7 @@ func (n backendName) String() string {
 }
 
 // weighted translates one of a rule's backendRefs. One that is wrong keeps its
-// share of the requests, and answers them with 500.
+// share of the requests, and answers them with an error.
 func (t *ruleTranslator) weighted(field string, ref *gatewayv1.HTTPBackendRef, matches []gatewayv1.HTTPRouteMatch) config.BackendRef {
 	next := config.BackendRef{Weight: 1}
 	if ref.Weight != nil {
@@ -46,7 +46,7 @@ func (t *ruleTranslator) weighted(field string, ref *gatewayv1.HTTPBackendRef, m
 	name, unresolved := t.resolve(field, ref.BackendObjectReference)
 	if unresolved != nil {
 		t.unresolved = append(t.unresolved, *unresolved)
-		next.Fault = fault(unresolved.message)
+		next.Fault = t.fault(unresolved.message)
 		return next
 	}
 	t.backends = append(t.backends, name)

@@ -8,6 +8,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/control/snapshot"
 )
 
 // filters translates the filters of a rule or of a backendRef. A filter that
@@ -227,7 +228,7 @@ func (t *ruleTranslator) extension(field string, ref *gatewayv1.LocalObjectRefer
 		fix:     "remove the filter; until then requests are answered with " + t.failure(),
 	}
 	t.unresolved = append(t.unresolved, p)
-	return fault(p.message)
+	return t.fault(p.message)
 }
 
 // externalAuth rejects the rule, and leaves a fault in its place: without the
@@ -235,8 +236,16 @@ func (t *ruleTranslator) extension(field string, ref *gatewayv1.LocalObjectRefer
 func (t *ruleTranslator) externalAuth(field string) {
 	const message = "filter ExternalAuth is valid; this version of Sluice does not serve it yet"
 	t.reject(gatewayv1.RouteReasonUnsupportedValue, field, message, "remove the filter, or the rule; until then requests are answered with 500")
-	t.guard = fault(message)
+	t.guard = t.fault(message)
 }
 
-// fault is the answer that the API wants in place of what cannot be served.
+// fault is the answer that the API wants in place of what cannot be served; from
+// GRPCRoutes that is UNAVAILABLE, which is 503 in HTTP.
+func (t *ruleTranslator) fault(reason string) *config.Fault {
+	if t.route.Kind == snapshot.KindGRPCRoute {
+		return &config.Fault{Status: 503, Reason: reason}
+	}
+	return fault(reason)
+}
+
 func fault(reason string) *config.Fault { return &config.Fault{Status: 500, Reason: reason} }

@@ -71,7 +71,7 @@ func (t *ruleTranslator) warn(field, message, fix string) {
 	t.review = append(t.review, problem{field: field, message: message, fix: fix}.finding(t.route, diagnostic.Warning))
 }
 
-// failure is what clients get where there is no backend, in words.
+// failure is what clients get where there is no backend, in words. See fault.
 func (t *ruleTranslator) failure() string {
 	if t.route.Kind == snapshot.KindGRPCRoute {
 		return "UNAVAILABLE"
