@@ -22,8 +22,11 @@ func explainCommand() *cobra.Command {
 		Short: "Tell which way a request takes, and why it takes no other",
 		Long: `Explain asks the router that serves requests for the listener, route, rule,
 filters and backends of one request, and for each other candidate why it lost.
-It sends nothing.`,
+It sends nothing.
+
+A call of gRPC is grpc://HOST[:PORT]/SERVICE/METHOD, or grpcs:// where it is in TLS.`,
 		Example: `  sluice explain examples/quickstart -- GET http://shop.example:8080/cart -H 'env: canary'
+  sluice explain objects.yaml -- grpc://cart.example/shop.Cart/Add
   sluice explain --live -- http://127.0.0.1:8080/ -H 'Host: shop.example'`,
 		RunE: func(c *cobra.Command, args []string) error {
 			paths, request, err := explainArguments(c, args, live)

@@ -131,10 +131,12 @@ func place(s route.Shadow) string {
 // routeKey is the object of a route's name in the configuration.
 func routeKey(name string) snapshot.Key {
 	parts := strings.SplitN(name, "/", 3)
-	if len(parts) != 3 || !strings.EqualFold(parts[0], string(snapshot.KindHTTPRoute)) {
-		return snapshot.Key{}
+	for _, kind := range []snapshot.Kind{snapshot.KindHTTPRoute, snapshot.KindGRPCRoute} {
+		if len(parts) == 3 && parts[0] == strings.ToLower(string(kind)) {
+			return snapshot.Key{Kind: kind, Namespace: parts[1], Name: parts[2]}
+		}
 	}
-	return snapshot.Key{Kind: snapshot.KindHTTPRoute, Namespace: parts[1], Name: parts[2]}
+	return snapshot.Key{}
 }
 
 // printAs prints a value as "yaml" or "json".

@@ -134,9 +134,9 @@ func triesOf(c *config.Delta) []string {
 }
 
 // try is a curl line for the match, or empty where an expression would have to be
-// guessed.
+// guessed, and for gRPC, which curl does not speak.
 func try(l *config.Listener, hostname string, m *config.Match) string {
-	if l == nil || m.Path.Type == config.PathRegex {
+	if l == nil || m.RPC != nil || m.Path.Type == config.PathRegex {
 		return ""
 	}
 	address := netip.AddrFrom4([4]byte{127, 0, 0, 1})

@@ -75,6 +75,8 @@ type Upstream struct {
 	// filters have made of those that were given.
 	Sends   string   `json:"sends,omitempty"`
 	Headers []string `json:"headers,omitempty"`
+	// HTTP2 says that the backend gets it in HTTP/2, whatever the client speaks.
+	HTTP2 bool `json:"http2,omitempty"`
 	// Answer is what the gateway answers instead.
 	Answer    string   `json:"answer,omitempty"`
 	Endpoints []string `json:"endpoints,omitempty"`
@@ -119,6 +121,10 @@ func Explain[A any](table *route.Table[A], c *config.Delta, r Request) (*Explana
 		return e, nil
 	}
 	e.follow(c, m, found.Rule.Rule, at.port, found.Prefix)
+	for i := range e.Upstream {
+		u := &e.Upstream[i]
+		u.HTTP2 = u.HTTP2 || found.Rule.Route.GRPC && len(u.Endpoints) > 0
+	}
 	return e, nil
 }
 
@@ -207,6 +213,7 @@ func (u *Upstream) listEndpoints(c *config.Delta) {
 		u.Answer = "503: the backend has no endpoints"
 		return
 	}
+	u.HTTP2 = c.Backends[i].Protocol == config.AppH2C
 	for _, endpoint := range c.Backends[i].Endpoints {
 		u.Endpoints = append(u.Endpoints, describeEndpoint(endpoint))
 	}

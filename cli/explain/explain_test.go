@@ -48,6 +48,17 @@ func shop() *config.Delta {
 					Filters: config.Filters{Redirect: &config.Redirect{Status: 301, Scheme: "https"}},
 				},
 			},
+		}, {
+			Name:        "grpcroute/default/cart",
+			GRPC:        true,
+			Attachments: []config.Attachment{{Listener: "default/gw/http", Hostnames: []string{"cart.example"}}},
+			Rules: []config.Rule{{
+				Matches:  []config.Match{{RPC: &config.RPCMatch{Service: "shop.Cart", Method: "Add"}}},
+				Backends: []config.BackendRef{{Backend: "service/default/web:80", Weight: 1}},
+			}, {
+				Matches:  []config.Match{{RPC: &config.RPCMatch{Service: "shop.Cart"}}},
+				Backends: []config.BackendRef{{Fault: &config.Fault{Status: 503, Reason: "Service default/gone does not exist"}, Weight: 1}},
+			}},
 		}},
 		Backends: []*config.Backend{{Name: "service/default/web:80", Endpoints: []config.Endpoint{
 			{Address: netip.MustParseAddrPort("10.0.0.1:80"), Ready: true},
@@ -110,12 +121,37 @@ What did not get it, and why
 	}
 }
 
+func TestTheWayOfACall(t *testing.T) {
+	got := explained(t, explain.Request{URL: "grpc://cart.example:8080/shop.Cart/Add"})
+	want := `POST grpc://cart.example:8080/shop.Cart/Add
+  address   127.0.0.1:8080
+  listener  default/gw/http
+  hostname  cart.example
+  route     grpcroute/default/cart
+  rule      0, match 0: service shop.Cart, method Add
+  backend   service/default/web:80, 1 of 1 requests
+              sends POST cart.example:8080/shop.Cart/Add by HTTP/2
+              with Content-Type: application/grpc
+              to 10.0.0.1:80, web.example:81 (terminating), unix /run/web.sock (not ready)
+
+What did not get it, and why
+  listener default/gw/other                                  hostname other.example does not cover "cart.example"
+  grpcroute/default/cart rule 1, match 0: service shop.Cart  less specific than rule 0 of grpcroute/default/cart
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		request explain.Request
 		want    string
 	}{
 		"a broken backendRef":       {explain.Request{URL: "shop.example:8080/cart"}, "answers 500: Service default/gone does not exist"},
+		"no call of gRPC":           {explain.Request{URL: "http://cart.example:8080/shop.Cart/Add"}, "GET /shop.Cart/Add calls no method of gRPC"},
+		"another method":            {explain.Request{URL: "grpc://cart.example:8080/shop.Cart/Get"}, "answers 503: Service default/gone does not exist"},
+		"gRPC in TLS":               {explain.Request{URL: "grpcs://cart.example/shop.Cart/Get"}, "no listener of protocol HTTPS"},
 		"a redirect":                {explain.Request{URL: "shop.example:8080/old"}, "301 to https://shop.example/old"},
 		"no rule":                   {explain.Request{URL: "shop.example:8080/else"}, "404: no rule matches"},
 		"no route at the hostname":  {explain.Request{URL: "else.example:8080/"}, "404: no rule matches"},

@@ -9,28 +9,28 @@ import (
 	"strings"
 
 	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/proxy/grpc"
 	"github.com/sluicegateway/sluice/proxy/http1"
 	"github.com/sluicegateway/sluice/proxy/message"
 )
 
 // Request describes the request to explain.
 type Request struct {
-	// Method is GET if it is empty.
+	// Method is GET if it is empty, or POST if the scheme is one of gRPC.
 	Method string `json:"method,omitempty"`
-	// URL is absolute; its scheme is http if it has none.
+	// URL is absolute; its scheme is http if it has none. Those of gRPC are grpc
+	// and grpcs, which stand for http and https.
 	URL string `json:"url"`
 	// Headers are "name: value".
 	Headers []string `json:"headers,omitempty"`
 
 	parsed *url.URL
+	grpc   bool
 }
 
 // message is the request as the router would see it: written as a client writes it,
 // and read by the parser that serves.
 func (r *Request) message() (*message.Request, error) {
-	if r.Method == "" {
-		r.Method = "GET"
-	}
 	if !strings.Contains(r.URL, "://") {
 		r.URL = "http://" + r.URL
 	}
@@ -38,8 +38,8 @@ func (r *Request) message() (*message.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("URL: %w", err)
 	}
-	if parsed.Scheme != "http" && parsed.Scheme != "https" {
-		return nil, fmt.Errorf("URL %s: scheme %s is not served; write http://HOST[:PORT]/PATH, or https", r.URL, parsed.Scheme)
+	if err := r.readScheme(parsed); err != nil {
+		return nil, err
 	}
 	if _, err := message.NormalizeAuthority(parsed.Host); err != nil {
 		return nil, fmt.Errorf("URL %s: %w", r.URL, err)
@@ -56,6 +56,21 @@ func (r *Request) message() (*message.Request, error) {
 	}
 	m.Scheme = parsed.Scheme
 	return m, nil
+}
+
+// readScheme makes a URL of gRPC one of HTTP, and completes the request.
+func (r *Request) readScheme(parsed *url.URL) error {
+	switch parsed.Scheme {
+	case "http", "https":
+		r.Method = cmp.Or(r.Method, "GET")
+	case "grpc", "grpcs":
+		parsed.Scheme = strings.Replace(parsed.Scheme, "grpc", "http", 1)
+		r.Method = cmp.Or(r.Method, "POST")
+		r.grpc = true
+	default:
+		return fmt.Errorf("URL %s: scheme %s is not served; write http://HOST[:PORT]/PATH or grpc://HOST[:PORT]/SERVICE/METHOD, or https or grpcs", r.URL, parsed.Scheme)
+	}
+	return nil
 }
 
 // head is the request's head. A Host among the headers takes the place of the
@@ -78,6 +93,9 @@ func (r *Request) head() ([]byte, error) {
 		default:
 			lines = append(lines, name+": "+value)
 		}
+	}
+	if r.grpc {
+		lines = append(lines, "Content-Type: "+grpc.ContentType, "TE: trailers")
 	}
 	lines = append(lines, host)
 	for _, line := range lines {

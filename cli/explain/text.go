@@ -51,7 +51,7 @@ func (u *Upstream) write(w io.Writer) {
 		fmt.Fprintf(w, "  \t  filter %s\n", f)
 	}
 	if u.Sends != "" {
-		fmt.Fprintf(w, "  \t  sends %s\n", u.Sends)
+		fmt.Fprintf(w, "  \t  sends %s%s\n", u.Sends, map[bool]string{true: " by HTTP/2"}[u.HTTP2])
 	}
 	for _, h := range u.Headers {
 		fmt.Fprintf(w, "  \t  with %s\n", h)
