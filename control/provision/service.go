@@ -17,10 +17,22 @@ import (
 
 // Port is one that clients of a Gateway connect to.
 type Port struct {
-	Number   uint16
+	Number uint16
+	// Protocol is a listener's, or HTTP3.
 	Protocol gatewayv1.ProtocolType
 	// Target is the one that replicas listen on.
 	Target uint16
+}
+
+// HTTP3 stands for what an HTTPS listener serves on the UDP port of its number.
+const HTTP3 gatewayv1.ProtocolType = "HTTP3"
+
+// Transport is the protocol that carries the port's.
+func (p Port) Transport() corev1.Protocol {
+	if p.Protocol == HTTP3 {
+		return corev1.ProtocolUDP
+	}
+	return corev1.ProtocolTCP
 }
 
 // Service is the one of a Gateway. It has no selector: EndpointSlices of Sluice's
@@ -44,7 +56,7 @@ func Service(gateway *gatewayv1.Gateway, ports []Port, parameters v1alpha1.Servi
 	}
 	for _, p := range ports {
 		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{
-			Name: portName(p), Protocol: corev1.ProtocolTCP, Port: int32(p.Number), TargetPort: intstr.FromInt32(int32(p.Target)),
+			Name: portName(p), Protocol: p.Transport(), Port: int32(p.Number), TargetPort: intstr.FromInt32(int32(p.Target)),
 		})
 	}
 	place(&s.Spec, parameters, requestedIP(gateway))

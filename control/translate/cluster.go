@@ -153,9 +153,9 @@ func (t *Translator) wanted(key snapshot.Key) provision.Wanted {
 		return provision.Wanted{}
 	}
 	slices.SortFunc(ports, func(a, b provision.Port) int {
-		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Protocol, b.Protocol))
+		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Transport(), b.Transport()), cmp.Compare(a.Protocol, b.Protocol))
 	})
-	ports = slices.CompactFunc(ports, func(a, b provision.Port) bool { return a.Number == b.Number })
+	ports = slices.CompactFunc(ports, func(a, b provision.Port) bool { return a.Number == b.Number && a.Transport() == b.Transport() })
 	service := provision.Service(g.object, ports, parameters)
 	return provision.Wanted{Service: service, Slices: provision.Slices(gatewayName(key), service, t.replicas)}
 }

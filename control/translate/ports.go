@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
 	"github.com/sluicegateway/sluice/control/provision"
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
@@ -26,8 +28,13 @@ func (t *Translator) openPorts(owner snapshot.Key) {
 		for i := range listeners {
 			// One that only lacks its certificate keeps its port, and so whatever
 			// the cluster has given to it.
-			if l := &listeners[i]; t.listenerStands(l) {
-				next.ports = append(next.ports, provision.Port{Number: uint16(l.spec.Port), Protocol: l.spec.Protocol})
+			l := &listeners[i]
+			if !t.listenerStands(l) {
+				continue
+			}
+			next.ports = append(next.ports, provision.Port{Number: uint16(l.spec.Port), Protocol: l.spec.Protocol})
+			if policy := t.policyOf(g, l); policy != nil && policy.client.HTTP3 && l.spec.Protocol == gatewayv1.HTTPSProtocolType {
+				next.ports = append(next.ports, provision.Port{Number: uint16(l.spec.Port), Protocol: provision.HTTP3})
 			}
 		}
 	}
