@@ -226,6 +226,7 @@ func TestHandshakeFails(t *testing.T) {
 				if upstream.Reason(err) != test.reason || time.Since(began) != test.after {
 					t.Errorf("got %v (%s) after %v, want %s after %v", err, upstream.Reason(err), time.Since(began), test.reason, test.after)
 				}
+				w.settle()
 				if got := b.Counters(); got.Active != 0 || got.ConnectFailures != 1 {
 					t.Errorf("counters %+v", got)
 				}

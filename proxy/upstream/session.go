@@ -47,8 +47,10 @@ func (p *Pool) adopt(peer *peer, l line) *session {
 	s.timer = p.loop.AfterFunc(p.limits.IdleTimeout, func() { p.checkIdle(s) })
 	s.Session = mux.NewClient(l.Conn, &mux.ClientOptions{Closed: func(string, error) {
 		p.remove(s)
-		p.serve(peer)
-		p.tidy(peer)
+		p.loop.Post(func() { // somebody may be about to open a stream
+			p.serve(peer)
+			p.tidy(peer)
+		})
 	}})
 	return s
 }
@@ -103,7 +105,7 @@ func (p *Pool) use(s *session, stream *mux.Stream) *Conn {
 	c := &Conn{Conn: stream, peer: s.peer, session: s, stream: stream, reused: s.opened > 0}
 	s.users++
 	s.opened++
-	if now := p.loop.Now(); s.opened == p.limits.SessionStreams || now.After(s.renewAt) {
+	if now := p.loop.Now(); s.opened == p.limits.SessionStreams || !now.Before(s.renewAt) {
 		s.renewAt, s.worn = now.Add(renewPause), true
 		p.connectFor(s.peer, &s.peer.queues[offerHTTP2])
 	}
