@@ -84,6 +84,13 @@ func whole() *config.Delta {
 				{Host: "api.example", Port: 80},
 				{Unix: "/run/api.sock", Ready: true},
 			},
+		}, {
+			Name: "service/default/bank:443", Protocol: config.AppHTTP,
+			TLS: &config.BackendTLS{
+				Hostname: "bank.example", SANs: []config.SubjectAltName{{Hostname: "*.bank.example"}, {URI: "spiffe://shop/bank"}},
+				CAs: []config.TrustBundle{{Name: "configmap/default/bank-ca", PEM: chain}}, System: true,
+			},
+			Fault: &config.Fault{Status: 502, Reason: "no such policy"},
 		}},
 		Removed: []config.Ref{{Kind: config.KindRoute, Name: "httproute/default/old"}},
 	}
@@ -129,6 +136,10 @@ backend service/default/web:80 ws restricted
   [::1]:8080 serving terminating
   api.example:80
   /run/api.sock ready
+backend service/default/bank:443 http
+  fault 502 no such policy
+  tls hostname=bank.example names=*.bank.example,spiffe://shop/bank system
+    ca configmap/default/bank-ca sha256=PEM
 removed route httproute/default/old
 `
 
