@@ -17,49 +17,61 @@ import (
 // about when automatic renewal should have replaced one of 90 days.
 const expiryNotice = 30 * 24 * time.Hour
 
-// expiring finds certificates that are about to expire or have done so. It is
-// no part of the translation, which has no clock.
+// expiring finds certificates that are about to expire or have done so: those of
+// listeners and of authorities. It is no part of the translation, which has no
+// clock.
 func expiring(s *control.State, now time.Time) []diagnostic.Diagnostic {
 	var found []diagnostic.Diagnostic
-	for secret := range snapshot.Of[*corev1.Secret](s.Snapshot) {
-		certificate := leaf(secret.Data[corev1.TLSCertKey])
-		if certificate == nil || now.Add(expiryNotice).Before(certificate.NotAfter) {
-			continue
+	look := func(object snapshot.Object, key string, text []byte) {
+		for i, certificate := range certificates(text) {
+			if now.Add(expiryNotice).Before(certificate.NotAfter) {
+				continue
+			}
+			what := "the certificate"
+			if i > 0 {
+				what = fmt.Sprintf("certificate %d", i+1)
+			}
+			found = append(found, s.Locate(expiryFinding(snapshot.KeyOf(object), key, what, certificate.NotAfter, now)))
+			return // one is enough to have somebody look at all of them
 		}
-		found = append(found, s.Locate(expiryFinding(snapshot.KeyOf(secret), certificate.NotAfter, now)))
+	}
+	for secret := range snapshot.Of[*corev1.Secret](s.Snapshot) {
+		look(secret, corev1.TLSCertKey, secret.Data[corev1.TLSCertKey])
+	}
+	for authorities := range snapshot.Of[*corev1.ConfigMap](s.Snapshot) {
+		look(authorities, corev1.ServiceAccountRootCAKey, []byte(authorities.Data[corev1.ServiceAccountRootCAKey]))
 	}
 	return found
 }
 
-func expiryFinding(key snapshot.Key, end, now time.Time) diagnostic.Diagnostic {
-	what := "expires"
+func expiryFinding(object snapshot.Key, key, what string, end, now time.Time) diagnostic.Diagnostic {
+	will := "expires"
 	if end.Before(now) {
-		what = "has expired"
+		will = "has expired"
 	}
 	return diagnostic.Diagnostic{
 		Severity: diagnostic.Warning,
-		Object:   key,
-		Field:    "data[" + corev1.TLSCertKey + "]",
-		Message:  fmt.Sprintf("the certificate %s on %s", what, end.UTC().Format(time.DateTime+" UTC")),
+		Object:   object,
+		Field:    "data[" + key + "]",
+		Message:  fmt.Sprintf("%s %s on %s", what, will, end.UTC().Format(time.DateTime+" UTC")),
 		Fix:      "renew it",
 	}
 }
 
-// leaf is the first certificate of a chain in PEM; nil if there is none that can
-// be read, of which others tell.
-func leaf(chain []byte) *x509.Certificate {
+// certificates are those of a text in PEM, as far as they can be read; of others
+// the translation tells.
+func certificates(text []byte) []*x509.Certificate {
+	var all []*x509.Certificate
 	for {
-		block, rest := pem.Decode(chain)
-		switch {
-		case block == nil:
-			return nil
-		case block.Type == "CERTIFICATE":
-			certificate, err := x509.ParseCertificate(block.Bytes)
-			if err != nil {
-				return nil
-			}
-			return certificate
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			return all
 		}
-		chain = rest
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if certificate, err := x509.ParseCertificate(block.Bytes); err == nil {
+			all = append(all, certificate)
+		}
 	}
 }

@@ -13,16 +13,19 @@ import (
 // Condition is one condition of a status and where in it the condition stands.
 type Condition struct {
 	metav1.Condition
-	// Part is "listener http", "parent Gateway shop/http", or empty for the
-	// object itself.
+	// Part is "listener http", "parent Gateway shop/http", "ancestor Gateway
+	// default/shop", or empty for the object itself.
 	Part string
 }
 
 // Fine reports whether the condition says that all is well. That hostnames of
 // HTTPS listeners overlap is only a notice: a general and a specific one are
-// often meant to stand beside each other.
+// often meant to stand beside each other. So is that a Gateway lets clients in
+// without a certificate as it was told to.
 func (c Condition) Fine() bool {
-	if c.Type == string(gatewayv1.ListenerConditionOverlappingTLSConfig) {
+	switch c.Type {
+	case string(gatewayv1.ListenerConditionOverlappingTLSConfig),
+		string(gatewayv1.GatewayConditionInsecureFrontendValidationMode):
 		return true
 	}
 	return c.Status == metav1.ConditionTrue != negative(c.Type) && c.Status != metav1.ConditionUnknown
@@ -33,8 +36,7 @@ func (c Condition) Fine() bool {
 func negative(conditionType string) bool {
 	switch conditionType {
 	case string(gatewayv1.ListenerConditionConflicted),
-		string(gatewayv1.RouteConditionPartiallyInvalid),
-		string(gatewayv1.GatewayConditionInsecureFrontendValidationMode):
+		string(gatewayv1.RouteConditionPartiallyInvalid):
 		return true
 	}
 	return false
@@ -82,6 +84,12 @@ func groups(s status.Status) []group {
 		return all
 	case s.Backend != nil:
 		return []group{{"", s.Backend.Conditions}}
+	case s.Policy != nil:
+		var all []group
+		for _, a := range s.Policy.Ancestors {
+			all = append(all, group{"ancestor " + ParentName(a.AncestorRef), a.Conditions})
+		}
+		return all
 	}
 	return nil
 }

@@ -94,6 +94,10 @@ func isBackendTarget(ref *gatewayv1.LocalPolicyTargetReferenceWithSectionName, t
 	return ok && kind == target.Kind && string(ref.Name) == target.Name
 }
 
+// unverifiable is the answer where nobody can say how to verify a backend, as where
+// one fails its verification.
+const unverifiable = 502
+
 // secure obeys the BackendTLSPolicy for a backend, if there is one.
 func secure(r *reader, next *config.Backend, target snapshot.Key, port string) {
 	policy := policyFor(r, target, port)
@@ -102,7 +106,10 @@ func secure(r *reader, next *config.Backend, target snapshot.Key, port string) {
 	}
 	tls := readBackendTLS(r, policy)
 	if len(tls.invalid) > 0 {
-		next.Fault = fault(fmt.Sprintf("BackendTLSPolicy %s/%s cannot be followed: %s", policy.Namespace, policy.Name, messages(tls.invalid)))
+		next.Fault = &config.Fault{
+			Status: unverifiable,
+			Reason: fmt.Sprintf("BackendTLSPolicy %s/%s cannot be followed: %s", policy.Namespace, policy.Name, messages(tls.invalid)),
+		}
 		return
 	}
 	next.TLS = &tls.config

@@ -105,7 +105,11 @@ func (t *Translator) backendPolicyStatus(r *reader, object *gatewayv1.BackendTLS
 		if p != nil {
 			found = append(found, p.finding(key, diagnostic.Error))
 		}
-		for _, gateway := range t.gatewaysTo(r, target) {
+		gateways := t.gatewaysTo(r, target)
+		if p == nil && len(gateways) == 0 {
+			found = append(found, problem{field: field, message: fmt.Sprintf("no route that Sluice serves leads to %s", target)}.finding(key, diagnostic.Info))
+		}
+		for _, gateway := range gateways {
 			if p != nil {
 				refused[gateway] = append(refused[gateway], *p)
 			} else {

@@ -59,7 +59,7 @@ func (l *listener) takeCertificate(r *reader, field string, ref gatewayv1.Secret
 }
 
 // reviewCertificate finds what makes clients distrust a certificate that is shown.
-// That it ends is told by [View.ReviewExpiry].
+// That it expires is told by who has a clock.
 func (l *listener) reviewCertificate(field string, found foundCertificate) {
 	secret := strings.TrimPrefix(found.certificate.Name, "secret/")
 	if name := strings.Replace(l.hostname, "*", "www", 1); name != "" && found.chain[0].VerifyHostname(name) != nil {

@@ -46,8 +46,10 @@ func (t *Translator) clientPolicyStatus(r *reader, object *v1alpha1.ClientPolicy
 			found = append(found, problem{field: at.field, message: fmt.Sprintf("%s is not served by Sluice", owner)}.finding(key, diagnostic.Info))
 			continue
 		}
-		accepted := failed(gatewayv1.PolicyConditionAccepted, invalid)
-		if len(invalid) == 0 {
+		var accepted metav1.Condition
+		if len(invalid) > 0 {
+			accepted = failed(gatewayv1.PolicyConditionAccepted, invalid)
+		} else {
 			var more []diagnostic.Diagnostic
 			accepted, more = t.clientPolicyAccepted(r, object, at)
 			found = append(found, more...)
@@ -110,7 +112,7 @@ func (t *Translator) clientPolicyAccepted(r *reader, object *v1alpha1.ClientPoli
 		}
 		held = append(held, string(l.spec.Name))
 	}
-	const fix = "give the listener a port of its own, or set it with the policy of the whole Gateway that is named"
+	const fix = "give the listener a port of its own, or write it into the policy of that Gateway"
 	switch {
 	case len(shared) == 0:
 		return status.True(accepted, gatewayv1.PolicyReasonAccepted, "the policy is valid"), nil
@@ -144,12 +146,18 @@ func why(first, other metav1.Object) string {
 	return "older"
 }
 
+// sharedPort says why the policy does not hold for an HTTP listener, and what does.
+// Of Gateways in other namespaces the owner of a ListenerSet learns nothing.
 func sharedPort(at policyTarget, l *listener, s share) string {
-	whose := fmt.Sprintf("the policy of the whole %s", s.leader)
+	whose := s.leader.String()
 	if at.owner.Kind == snapshot.KindListenerSet && at.owner.Namespace != s.leader.Namespace {
-		whose = "the policy of the Gateway that goes first there"
+		whose = "the Gateway that goes first there"
 	}
-	return fmt.Sprintf("listener %s shares port %d with others that cannot be told apart before a request is read, so %s holds there, if there is one", l.spec.Name, l.spec.Port, whose)
+	what := fmt.Sprintf("what holds there is the policy of the whole of %s", whose)
+	if s.policy == nil {
+		what = fmt.Sprintf("no policy holds there as long as there is none for the whole of %s", whose)
+	}
+	return fmt.Sprintf("listener %s shares port %d with others that cannot be told apart before a request is read, so %s", l.spec.Name, l.spec.Port, what)
 }
 
 // reviewClientPolicy finds what a reviewer would ask.
@@ -163,13 +171,15 @@ func reviewClientPolicy(key snapshot.Key, object *v1alpha1.ClientPolicy) (found 
 			warn(fmt.Sprintf("spec.trustedProxies[%d]", i), fmt.Sprintf("%s is everybody, so every client may write its own address into X-Forwarded-For", prefix), "name the addresses of the proxies in front")
 		}
 	}
-	for field, m := range map[string]*config.HeaderModifier{"request": policy.client.RequestHeaders, "response": policy.client.ResponseHeaders} {
+	review := func(field string, m *config.HeaderModifier) {
 		for _, name := range modified(m) {
 			if config.IsConnectionField(name) {
-				warn("spec.headers."+field, name+" is a matter of each connection: the gateway writes it itself, and nothing changes it", "remove it")
+				warn(field, name+" is a matter of each connection: the gateway writes it itself, and nothing changes it", "remove it")
 			}
 		}
 	}
+	review("spec.headers.request", policy.client.RequestHeaders)
+	review("spec.headers.response", policy.client.ResponseHeaders)
 	return found
 }
 

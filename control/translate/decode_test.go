@@ -136,24 +136,31 @@ func emptyObject(kind string) snapshot.Object {
 func fillSecret(t *testing.T, secret *corev1.Secret) {
 	secret.Data = map[string][]byte{}
 	for key, text := range secret.StringData {
-		secret.Data[key] = []byte(text)
-		if name, ok := strings.CutPrefix(text, "certificate for "); ok {
-			secret.Data[key] = testPair(t, name).chain
-		}
-		if name, ok := strings.CutPrefix(text, "key for "); ok {
-			secret.Data[key] = testPair(t, name).key
-		}
+		secret.Data[key] = []byte(pemFor(t, text))
 	}
 	secret.StringData = nil
 }
 
-// fillConfigMap puts PEM in the place of "certificate for NAME".
+// fillConfigMap puts PEM in the same places.
 func fillConfigMap(t *testing.T, authorities *corev1.ConfigMap) {
 	for key, text := range authorities.Data {
-		if name, ok := strings.CutPrefix(text, "certificate for "); ok {
-			authorities.Data[key] = string(testPair(t, name).chain)
-		}
+		authorities.Data[key] = pemFor(t, text)
 	}
+}
+
+// pemFor is the text with PEM in its places, of which there may be several with
+// commas between them.
+func pemFor(t *testing.T, text string) string {
+	var all string
+	for part := range strings.SplitSeq(text, ", ") {
+		if name, ok := strings.CutPrefix(part, "certificate for "); ok {
+			part = string(testPair(t, name).chain)
+		} else if name, ok := strings.CutPrefix(part, "key for "); ok {
+			part = string(testPair(t, name).key)
+		}
+		all += part
+	}
+	return all
 }
 
 type pemPair struct{ chain, key []byte }

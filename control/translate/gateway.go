@@ -103,7 +103,7 @@ func (t *Translator) readGateway(r *reader, key snapshot.Key) (*gateway, []diagn
 	g.tls = readGatewayTLS(r, key, object.Spec.TLS)
 	g.policies = readClientPolicies(r, key)
 	g.readListeners(r)
-	g.reviewUnserved()
+	g.reviewSpec()
 	return g, nil
 }
 
@@ -149,11 +149,15 @@ func (g *gateway) bindable() bool {
 	return len(g.invalid) == 0 && (g.bindsAll || len(g.addresses) > 0)
 }
 
-// reviewUnserved names the fields that are valid and that this version ignores.
-func (g *gateway) reviewUnserved() {
+// reviewSpec names what is risky, and the fields that are valid and that this
+// version ignores.
+func (g *gateway) reviewSpec() {
 	spec := &g.object.Spec
 	ignored := func(field, message string) {
 		g.review = append(g.review, problem{field: field, message: message + "; this version of Sluice does not serve that yet"}.finding(g.key, diagnostic.Warning))
+	}
+	if g.tls.insecure() {
+		g.review = append(g.review, problem{field: "spec.tls.frontend", message: insecureClients, fix: "use mode AllowValidOnly where clients have certificates"}.finding(g.key, diagnostic.Warning))
 	}
 	if spec.DefaultScope != "" && spec.DefaultScope != gatewayv1.GatewayDefaultScopeNone {
 		ignored("spec.defaultScope", "default Gateways are valid")

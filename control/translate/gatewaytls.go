@@ -145,9 +145,10 @@ func gatewayResolvedRefs(g *gateway) metav1.Condition {
 	return status.True(resolved, gatewayv1.GatewayReasonResolvedRefs, "all references are resolved")
 }
 
-// insecureFrontend is the condition of a Gateway that lets clients in without a
-// valid certificate although it asks for one.
+// insecureClients says what a Gateway risks that lets clients in without a valid
+// certificate although it asks for one.
+const insecureClients = "mode AllowInsecureFallback lets clients in that show no certificate, or one that is not valid; whether they may is left to backends"
+
 func insecureFrontend() metav1.Condition {
-	return status.True(gatewayv1.GatewayConditionInsecureFrontendValidationMode, gatewayv1.GatewayReasonConfigurationChanged,
-		"mode AllowInsecureFallback lets clients in that show no certificate, or one that is not valid; whether they may is left to backends")
+	return status.True(gatewayv1.GatewayConditionInsecureFrontendValidationMode, gatewayv1.GatewayReasonConfigurationChanged, insecureClients)
 }

@@ -104,7 +104,7 @@ func (f *follower) follow(result translate.Result) {
 func resources(d *config.Delta) map[config.Ref]string {
 	all := map[config.Ref]string{}
 	for _, l := range d.Listeners {
-		all[config.Ref{Kind: config.KindListener, Name: l.Name}] = l.String() + fmt.Sprint(l.Certificates)
+		all[config.Ref{Kind: config.KindListener, Name: l.Name}] = l.String() + fmt.Sprint(l.Certificates, l.BackendCertificate)
 	}
 	for _, r := range d.Routes {
 		all[config.Ref{Kind: config.KindRoute, Name: r.Name}] = r.String()
@@ -168,7 +168,7 @@ func (w world) remade(object snapshot.Object) snapshot.Change {
 }
 
 func (w world) object() snapshot.Object {
-	switch w.IntN(18) {
+	switch w.IntN(22) {
 	case 0:
 		return &gatewayv1.GatewayClass{
 			ObjectMeta: metav1.ObjectMeta{Name: pick(w, "sluice", "other")},
@@ -187,7 +187,7 @@ func (w world) object() snapshot.Object {
 	case 9:
 		return &gatewayv1.ReferenceGrant{ObjectMeta: w.meta(pick(w, "x", "y")), Spec: gatewayv1.ReferenceGrantSpec{
 			From: []gatewayv1.ReferenceGrantFrom{{Group: gatewayv1.GroupName, Kind: pick[gatewayv1.Kind](w, "HTTPRoute", "GRPCRoute", "Gateway", "ListenerSet"), Namespace: pick[gatewayv1.Namespace](w, "a", "b")}},
-			To:   []gatewayv1.ReferenceGrantTo{{Kind: pick[gatewayv1.Kind](w, "Service", "Secret")}},
+			To:   []gatewayv1.ReferenceGrantTo{{Kind: pick[gatewayv1.Kind](w, "Service", "Secret", "ConfigMap")}},
 		}}
 	case 10:
 		return &v1alpha1.Backend{ObjectMeta: w.meta("s1"), Spec: v1alpha1.BackendSpec{
@@ -199,19 +199,14 @@ func (w world) object() snapshot.Object {
 		return w.listenerSet()
 	case 14, 15, 16:
 		return w.grpcRoute()
+	case 17, 18, 19, 20:
+		return w.policy()
 	}
 	return w.unserved()
 }
 
 func (w world) unserved() snapshot.Object {
-	if w.IntN(2) == 0 {
-		return &gatewayv1.TCPRoute{ObjectMeta: w.meta("t"), Spec: gatewayv1.TCPRouteSpec{CommonRouteSpec: w.parents()}}
-	}
-	policy := &gatewayv1.BackendTLSPolicy{ObjectMeta: w.meta("p")}
-	policy.Spec.TargetRefs = []gatewayv1.LocalPolicyTargetReferenceWithSectionName{{
-		LocalPolicyTargetReference: gatewayv1.LocalPolicyTargetReference{Kind: "Service", Name: pick[gatewayv1.ObjectName](w, "s1", "s2")},
-	}}
-	return policy
+	return &gatewayv1.TCPRoute{ObjectMeta: w.meta("t"), Spec: gatewayv1.TCPRouteSpec{CommonRouteSpec: w.parents()}}
 }
 
 func (w world) route() *gatewayv1.HTTPRoute {

@@ -24,8 +24,8 @@ func (w world) gateway() *gatewayv1.Gateway {
 			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "red"}},
 		}}
 	}
-	if w.IntN(6) == 0 {
-		g.Spec.TLS = &gatewayv1.GatewayTLSConfig{Frontend: &gatewayv1.FrontendTLSConfig{Default: gatewayv1.TLSConfig{Validation: &gatewayv1.FrontendTLSValidation{}}}}
+	if w.IntN(2) == 0 {
+		g.Spec.TLS = w.gatewayTLS()
 	}
 	return g
 }
