@@ -40,6 +40,7 @@ type Conn struct {
 	reading   bool // a handler is in crypto/tls
 	trying    bool // its reads are not to wait
 	records   records
+	useless   int   // records that had no data, or whose data is not read yet
 	full      bool  // the last read filled its buffer: crypto/tls may have more
 	readErr   error // the last
 	early     [1]byte
@@ -118,8 +119,12 @@ func (c *Conn) read(p []byte, try bool) (int, error) {
 		panic("loop: two handlers read from one connection")
 	}
 	c.reading, c.trying = true, try
+	before := c.records.total
 	n, err := c.tls.Read(p)
 	c.reading = false
+	if !c.useful(c.records.total-before, n) {
+		err = errUseless
+	}
 	c.full = n == len(p)
 	c.answer()
 	switch err {
@@ -135,6 +140,20 @@ func (c *Conn) read(p []byte, try bool) (int, error) {
 	return n, err
 }
 
+// maxUseless is how many records without data a peer may send in the life of a
+// connection: tickets, and changes of its keys, each of which takes sums on both
+// sides and an answer. crypto/tls minds only those that follow each other.
+const maxUseless = 1000
+
+// useful counts records that have come in, less those that were read, and
+// reports whether the peer has sent few that had nothing to read.
+func (c *Conn) useful(came, read int) bool {
+	if c.useless += came; read > 0 {
+		c.useless = max(0, c.useless-1)
+	}
+	return c.useless <= maxUseless
+}
+
 // answer sends what crypto/tls has answered to the peer while it read.
 func (c *Conn) answer() {
 	if len(c.out) > 0 && !c.sending {
@@ -147,6 +166,9 @@ func (c *Conn) answer() {
 func (c *Conn) Notify(fn func(error)) {
 	c.notify = fn
 	if c.closed == nil && !c.ready() {
+		if !c.reading {
+			c.trim()
+		}
 		c.raw.Notify(c.readable)
 		return
 	}

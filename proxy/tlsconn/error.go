@@ -42,6 +42,7 @@ const (
 
 var (
 	errOversized = errors.New("the peer sent more than a handshake needs")
+	errUseless   = errors.New("the peer sends records that have no data")
 	errFlooded   = errors.New("the peer does not read what it makes this side write")
 )
 

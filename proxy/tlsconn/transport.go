@@ -97,6 +97,7 @@ type records struct {
 	have   int // bytes of the header
 	body   int // bytes of the body that are to come
 	ended  int // by the last read
+	total  int
 }
 
 // begun reports whether a record is there in part.
@@ -119,6 +120,7 @@ func (r *records) follow(p []byte) {
 		}
 		if r.body == 0 {
 			r.ended++
+			r.total++
 		}
 	}
 }
