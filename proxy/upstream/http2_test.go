@@ -65,6 +65,10 @@ func (w *world) http2(address string, settings *tls.Config, change func(*http.Se
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return w.http2On(l, settings, change)
+}
+
+func (w *world) http2On(l net.Listener, settings *tls.Config, change func(*http.Server)) *httpOrigin {
 	o := &httpOrigin{listener: &recorder{Listener: l}, Server: &http.Server{
 		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }),
 		TLSConfig: settings, Protocols: new(http.Protocols), HTTP2: new(http.HTTP2Config),

@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -185,4 +186,74 @@ func TestIdleSocketIsWatched(t *testing.T) {
 			peer.Close()
 		}
 	})
+}
+
+func TestHTTP2OverSockets(t *testing.T) {
+	ours := newAuthority("ours")
+	for name, inTLS := range map[string]*config.BackendTLS{"in clear text": nil, "in TLS": trusting("shop.example", ours)} {
+		t.Run(name, func(t *testing.T) {
+			onEachEngine(t, func(t *testing.T, w *world) {
+				var settings *tls.Config
+				if inTLS != nil {
+					settings = &tls.Config{Certificates: []tls.Certificate{ours.issue("shop.example")}}
+				}
+				serve := func(address string) (*httpOrigin, string) {
+					l, err := net.Listen("tcp", address)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return w.http2On(l, settings.Clone(), nil), l.Addr().String()
+				}
+				o, address := serve("127.0.0.1:0")
+				b := w.apply(&config.Backend{Name: "web", Protocol: config.AppH2C, TLS: inTLS, Endpoints: []config.Endpoint{endpoint(address)}})
+				for range 3 {
+					if err := w.fetchAll(b, 150); err != nil {
+						t.Fatal(err)
+					}
+				}
+				before := b.Counters()
+				if before.Connects+before.Reused != 450 || before.Connects > 6 || before.Active != 0 {
+					t.Errorf("counters %+v", before)
+				}
+				o.Close()
+				w.until(func() bool { return w.pool.Idle() == 0 })
+				serve(address)
+				if err := w.fetchAll(b, 10); err != nil {
+					t.Errorf("after the endpoint was started anew: %v", err)
+				}
+				if got := b.Counters(); got.Connects == before.Connects {
+					t.Errorf("counters %+v", got)
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkGetStream is Pick, Get and Put of a stream on a session that is there.
+func BenchmarkGetStream(b *testing.B) {
+	for _, e := range engines {
+		b.Run(e.name, func(b *testing.B) {
+			e.run(b, func(w *world) {
+				l, _ := listen(b, "tcp", "127.0.0.1:0")
+				backend := w.setH2C(endpoint(l.Addr().String()))
+				endpoint := backend.Endpoints()[0]
+				var err error
+				b.ReportAllocs()
+				w.do(func() {
+					kept, _, _ := w.pool.Get(endpoint, upstream.Want{})
+					for b.Loop() && err == nil {
+						var c *upstream.Conn
+						e, _ := w.pool.Pick(backend, nil)
+						if c, _, err = w.pool.Get(e, upstream.Want{}); err == nil {
+							w.pool.Put(c)
+						}
+					}
+					w.pool.Discard(kept)
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			})
+		})
+	}
 }
