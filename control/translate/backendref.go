@@ -163,7 +163,8 @@ func (t *ruleTranslator) protocol(field string, service *corev1.Service, port *c
 	if port.Protocol != "" && port.Protocol != corev1.ProtocolTCP {
 		return unsupported(fmt.Sprintf("%s is for %s; HTTP needs TCP", where, port.Protocol), "write a TCP port")
 	}
-	switch protocol := deref(port.AppProtocol); protocol {
+	protocol := deref(port.AppProtocol)
+	switch strings.ToLower(protocol) {
 	case "", "http", "kubernetes.io/h2c", "h2c", "http2", "grpc":
 	case "kubernetes.io/ws":
 		if t.route.Kind == snapshot.KindGRPCRoute {
@@ -187,9 +188,10 @@ func (t *ruleTranslator) sends() string {
 	return "HTTP/1.1"
 }
 
-// appProtocol is what the port speaks, by its appProtocol.
+// appProtocol is what the port speaks, by its appProtocol. Names of services know no
+// case (RFC 6335, section 5.1).
 func appProtocol(port *corev1.ServicePort) config.AppProtocol {
-	switch deref(port.AppProtocol) {
+	switch strings.ToLower(deref(port.AppProtocol)) {
 	case "kubernetes.io/h2c", "h2c", "http2", "grpc":
 		return config.AppH2C
 	case "kubernetes.io/ws", "kubernetes.io/wss", "wss":
