@@ -37,6 +37,7 @@ var imports = map[string][]string{
 	"proxy/http1":         {"proxy/message"},
 	"proxy/grpc":          {"proxy/message"},
 	"proxy/http2":         {"proxy/message"},
+	"proxy/mux":           {"proxy/http2", "proxy/loop", "proxy/message"},
 	"proxy/tlsconn":       {"proxy/loop"},
 	"proxy/route":         {"config", "proxy/message"},
 	"proxy/filter":        {"config", "proxy/message", "proxy/route"},

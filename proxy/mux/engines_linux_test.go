@@ -1,8 +1,11 @@
 package mux_test
 
 import (
+	"testing"
+
 	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/loop/epoll"
+	"github.com/sluicegateway/sluice/proxy/loop/looptest"
 )
 
 func init() {
@@ -13,4 +16,16 @@ func init() {
 		}
 		return loops[0], nil
 	}})
+}
+
+func TestStreamOnEpoll(t *testing.T) {
+	looptest.RunConns(t, looptest.Engine{
+		Make: func(t testing.TB, n int, onPanic func(any, []byte)) ([]loop.Loop, loop.Network) {
+			loops, err := epoll.New(n, epoll.Options{OnPanic: onPanic})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return multiplexed(t, loops, loop.HostNetwork{})
+		},
+	})
 }

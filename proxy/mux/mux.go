@@ -14,6 +14,7 @@ package mux
 
 import (
 	"errors"
+	"syscall"
 
 	"github.com/sluicegateway/sluice/proxy/http2"
 )
@@ -63,3 +64,6 @@ type StreamError struct {
 
 // Error returns the code and the reason.
 func (e *StreamError) Error() string { return "stream ended with " + e.Code.String() + ": " + e.Reason }
+
+// Is makes it what a reset is for any other connection.
+func (e *StreamError) Is(target error) bool { return target == syscall.ECONNRESET }

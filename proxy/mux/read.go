@@ -256,7 +256,9 @@ func (st *Stream) callNotifyNow() {
 	switch {
 	case errors.Is(st.err, loop.ErrStopped):
 		st.callNotify(loop.ErrStopped)
-	case st.closed || st.Buffered():
+	case st.closed:
+		st.callNotify(st.err)
+	case st.Buffered():
 		st.callNotify(nil)
 	}
 }
