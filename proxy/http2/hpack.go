@@ -38,7 +38,7 @@ func (e *Encoder) appendField(dst []byte, name, value string, how representation
 		}
 	}
 	switch {
-	case exact && how != secret:
+	case exact:
 		return appendInteger(dst, indexed, 7, index)
 	case how == secret:
 		dst = appendInteger(dst, neverIndexed, 4, index)

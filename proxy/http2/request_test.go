@@ -234,6 +234,13 @@ func TestLimitsHoldWhileDecoding(t *testing.T) {
 			}
 		})
 	}
+	// RFC 9113 section 6.5.2 counts 32 bytes more for each of the five fields.
+	sum := len(":methodGET:schemehttp:path/:authorityshop.examplea") + 5*32
+	for value, ok := range map[string]bool{strings.Repeat("x", limits.Bytes-sum): true, strings.Repeat("x", limits.Bytes-sum+1): false} {
+		if err := http2.NewDecoder(limits).Request(request("a", value), true, &message.Request{}); ok && err != nil || !ok && err != http2.ErrTooLarge {
+			t.Errorf("a value of %d bytes: %v", len(value), err)
+		}
+	}
 	if e := asError(t, http2.NewDecoder(limits).Skip(make([]byte, limits.MaxBlock()+1))); e.Code != http2.EnhanceYourCalm || e.Stream != 0 {
 		t.Errorf("a block far above the limits: %+v", e)
 	}
