@@ -1,8 +1,6 @@
 package mux
 
 import (
-	"errors"
-
 	"github.com/sluicegateway/sluice/proxy/http2"
 	"github.com/sluicegateway/sluice/proxy/message"
 )
@@ -34,8 +32,8 @@ const (
 
 func (s *Session) takeHeaders(f *http2.Frame) {
 	fragment, err := f.HeaderFragment()
-	var wrong *http2.Error
-	if err != nil && (!errors.As(err, &wrong) || wrong.Stream == 0) {
+	wrong := peerError(err)
+	if wrong != nil && wrong.Stream == 0 {
 		s.wrong(err)
 		return
 	}
@@ -152,8 +150,8 @@ func (s *Session) takeRequest(block []byte) {
 // refuseRequest answers a request that is well-formed and not served, and resets
 // what is malformed.
 func (s *Session) refuseRequest(id uint32, end bool, err error) {
-	var wrong *http2.Error
-	if !errors.As(err, &wrong) || wrong.Stream == 0 {
+	wrong := peerError(err)
+	if wrong.Stream == 0 {
 		s.wrong(err)
 		return
 	}
@@ -213,6 +211,9 @@ func (s *Session) takeResponse(st *Stream, block []byte, end bool) {
 		s.refuse(st.id, &http2.Error{Code: http2.ProtocolError, Stream: st.id, Reason: reasonInterim})
 		return
 	}
+	if st.heads == nil {
+		st.heads = st.firstHead[:0]
+	}
 	st.heads = append(st.heads, head)
 	if !interim {
 		st.headed = true
@@ -228,9 +229,5 @@ func (s *Session) takeResponse(st *Stream, block []byte, end bool) {
 
 // wrongBlock resets a stream whose header block is malformed.
 func (s *Session) wrongBlock(st *Stream, err error) {
-	var wrong *http2.Error
-	if errors.As(err, &wrong) && wrong.Stream != 0 {
-		err = wrong.At(st.id)
-	}
-	s.wrong(err)
+	s.wrong(peerError(err).At(st.id))
 }

@@ -165,15 +165,19 @@ func (s *Session) keep(p []byte) {
 
 // wrong acts on an error of ParseFrame or of a frame's content.
 func (s *Session) wrong(err error) {
-	var e *http2.Error
-	if !errors.As(err, &e) {
-		e = &http2.Error{Code: http2.InternalError, Reason: err.Error()}
-	}
-	if e.Stream == 0 {
+	if e := peerError(err); e.Stream == 0 {
 		s.fail(e)
-		return
+	} else {
+		s.refuse(e.Stream, e)
 	}
-	s.refuse(e.Stream, e)
+}
+
+// peerError is an error of package http2, which has no others than *http2.Error.
+func peerError(err error) *http2.Error {
+	if err == nil {
+		return nil
+	}
+	return err.(*http2.Error)
 }
 
 // due has the times at which the session loses patience; zero for none.

@@ -56,7 +56,7 @@ func (s *Session) control(appendTo func([]byte) []byte) {
 	if s.state != stateOpen {
 		return
 	}
-	out.bytes = appendTo(grow(out.bytes, 64))
+	out.bytes = appendTo(out.room())
 	if out.controls++; out.controls > s.limits.Controls || len(out.bytes) > s.limits.Buffered {
 		s.lose(word(http2.EnhanceYourCalm), errFlood)
 		return
@@ -65,6 +65,14 @@ func (s *Session) control(appendTo func([]byte) []byte) {
 }
 
 var errFlood = &http2.Error{Code: http2.EnhanceYourCalm, Reason: "the peer does not read what it makes us answer"}
+
+// room is bytes with room for small frames.
+func (out *outbound) room() []byte {
+	if out.bytes == nil {
+		out.bytes = take(small + 1) // a pooled one, as it leaves soon
+	}
+	return out.bytes
+}
 
 // flushSoon has what waits sent at the end of the turn.
 func (s *Session) flushSoon() {
@@ -161,7 +169,7 @@ func (s *Session) sendData(st *Stream) {
 	if n <= 0 || st.err != nil {
 		return
 	}
-	out.bytes = grow(out.bytes, http2.FrameHeaderLen+n)
+	out.bytes = grow(out.room(), http2.FrameHeaderLen+n)
 	st.mark()
 	out.bytes = http2.AppendData(out.bytes, st.id, st.pending[:n], false)
 	out.window -= n

@@ -41,9 +41,10 @@ type Stream struct {
 	lastFlight uint64 // as long as it has not left
 
 	// What the peer sends.
-	head        *message.Request    // not taken yet
-	heads       []*message.Response // not read yet
-	method      string              // of a client's request
+	head        *message.Request     // not taken yet
+	heads       []*message.Response  // not read yet
+	firstHead   [1]*message.Response // the memory of heads, for most
+	method      string               // of a client's request
 	remoteEnded bool
 	expect      int64 // bytes of the body that are still to come, or unknown
 	trailer     *message.Header

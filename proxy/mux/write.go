@@ -12,7 +12,7 @@ import (
 // append adds frames of a stream, or of its windows.
 func (s *Session) append(appendTo func([]byte) []byte) {
 	if s.state == stateOpen {
-		s.output.bytes = appendTo(grow(s.output.bytes, 64))
+		s.output.bytes = appendTo(s.output.room())
 		s.flushSoon()
 	}
 }
