@@ -1,35 +1,42 @@
 package translate
 
 import (
-	"cmp"
-	"fmt"
-	"maps"
-	"reflect"
 	"slices"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/snapshot/tree"
 )
 
 // hostnameConflict is the reason of a route that another keeps from its
 // hostnames. The API names none; for listeners it has this one.
 const hostnameConflict gatewayv1.RouteConditionReason = "HostnameConflict"
 
-// routeClaim is a route's claim to hostnames of a listener, by the name of the
-// listener in the configuration.
-type routeClaim struct {
-	listener  string
-	hostnames []string
-}
-
 // rivals are the routes that claim hostnames of one listener. Of an HTTPRoute
 // and a GRPCRoute whose hostnames there intersect, the older one gets the
-// listener and the other does not (GRPCRoute.spec.hostnames).
+// listener and the other does not (GRPCRoute.spec.hostnames). So a claim stands
+// if no older one of the other kind that stands itself has a part of it.
 type rivals struct {
-	claims map[snapshot.Kind]map[*route][]string
+	claims map[snapshot.Kind]map[*routeClaim]struct{}
+	// added are the claims that are not decided yet.
+	added []*routeClaim
+	// index is nil where all claims are of one kind, which is nearly everywhere:
+	// all of them stand.
+	index map[snapshot.Kind]*claimIndex
+	// pending are the claims that must be decided again, the oldest first.
+	pending tree.Map[*routeClaim, struct{}]
 	// lost are the routes that do not get the listener, and why.
 	lost map[snapshot.Key]string
+	// changed are the routes whose lot has changed.
+	changed []snapshot.Key
+}
+
+func newRivals() *rivals {
+	return &rivals{
+		claims:  map[snapshot.Kind]map[*routeClaim]struct{}{snapshot.KindHTTPRoute: {}, snapshot.KindGRPCRoute: {}},
+		pending: tree.New[*routeClaim, struct{}](compareRouteClaims),
+	}
 }
 
 // lostBy says why the route does not get the listener; it is empty if it does.
@@ -40,32 +47,22 @@ func (r *rivals) lostBy(key snapshot.Key) string {
 	return r.lost[key]
 }
 
-// replaceClaims notes what a route claims now, and where that must be resolved.
+// replaceClaims notes what a route claims now. Equal claims stay what they are.
 func (t *Translator) replaceClaims(before, next *route) {
-	same := before.created.Equal(next.created) && reflect.DeepEqual(before.claims, next.claims)
+	if slices.EqualFunc(before.claims, next.claims, (*routeClaim).equal) {
+		next.claims = before.claims
+		return
+	}
 	for _, c := range before.claims {
-		r := t.rivals[c.listener]
-		delete(r.claims[before.key.Kind], before)
-		if len(r.claims[before.key.Kind]) == 0 {
-			delete(r.claims, before.key.Kind)
-		}
-		if !same {
-			t.work.rivals[c.listener] = struct{}{}
-		}
+		t.rivals[c.listener].remove(c)
+		t.work.rivals[c.listener] = struct{}{}
 	}
 	for _, c := range next.claims {
-		r := t.rivals[c.listener]
-		if r == nil {
-			r = &rivals{claims: map[snapshot.Kind]map[*route][]string{}}
-			t.rivals[c.listener] = r
+		if t.rivals[c.listener] == nil {
+			t.rivals[c.listener] = newRivals()
 		}
-		if r.claims[next.key.Kind] == nil {
-			r.claims[next.key.Kind] = map[*route][]string{}
-		}
-		r.claims[next.key.Kind][next] = c.hostnames
-		if !same {
-			t.work.rivals[c.listener] = struct{}{}
-		}
+		t.rivals[c.listener].add(c)
+		t.work.rivals[c.listener] = struct{}{}
 	}
 }
 
@@ -74,45 +71,96 @@ func (t *Translator) replaceClaims(before, next *route) {
 func (t *Translator) resolveRivals() {
 	for listener := range t.work.rivals {
 		r := t.rivals[listener]
-		before := r.lost
 		r.resolve()
-		for _, lost := range []map[snapshot.Key]string{before, r.lost} {
-			for key := range lost {
-				if before[key] != r.lost[key] {
-					t.graph.mark(unit{stageRoute, key})
-				}
-			}
+		for _, key := range r.changed {
+			t.graph.mark(unit{stageRoute, key})
 		}
-		if len(r.claims) == 0 {
+		r.changed = nil
+		if !r.any(snapshot.KindHTTPRoute) && !r.any(snapshot.KindGRPCRoute) {
 			delete(t.rivals, listener)
 		}
 	}
 	clear(t.work.rivals)
 }
 
-// resolve goes through the routes from the oldest on. It costs nothing where all
-// are of one kind, which is nearly everywhere.
+func (r *rivals) any(kind snapshot.Kind) bool { return len(r.claims[kind]) > 0 }
+
+func (r *rivals) add(c *routeClaim) {
+	r.claims[c.route.Kind][c] = struct{}{}
+	r.added = append(r.added, c)
+	if r.index != nil {
+		r.index[c.route.Kind].add(c)
+	}
+}
+
+func (r *rivals) remove(c *routeClaim) {
+	delete(r.claims[c.route.Kind], c)
+	if r.index != nil {
+		r.index[c.route.Kind].remove(c)
+		r.pending = r.pending.Delete(c)
+		r.reconsider(c)
+	}
+	r.setLost(c, "")
+}
+
+// resolve decides the claims that are pending, from the oldest on: what it
+// decides can only matter to younger ones.
 func (r *rivals) resolve() {
-	r.lost = nil
-	if len(r.claims) < 2 {
+	both := r.any(snapshot.KindHTTPRoute) && r.any(snapshot.KindGRPCRoute)
+	if both && r.index == nil {
+		r.index = map[snapshot.Kind]*claimIndex{}
+		for kind, claims := range r.claims {
+			r.index[kind] = newClaimIndex(claims)
+		}
+	}
+	for _, c := range r.added {
+		if r.index != nil {
+			r.pending = r.pending.Set(c, struct{}{})
+		}
+		c.stands = r.index == nil
+	}
+	r.added = nil
+	for r.pending.Len() > 0 {
+		for c := range r.pending.All() {
+			r.pending = r.pending.Delete(c)
+			r.decide(c)
+			break
+		}
+	}
+	if !both {
+		r.index = nil
+	}
+}
+
+func (r *rivals) decide(c *routeClaim) {
+	reason := r.index[otherKind(c.route.Kind)].winner(c)
+	r.setLost(c, reason)
+	if stands := reason == ""; stands != c.stands {
+		r.reconsider(c)
+		c.stands = stands
+	}
+}
+
+// reconsider has the rivals of a claim decided again that are younger than it.
+func (r *rivals) reconsider(c *routeClaim) {
+	for younger := range r.index[otherKind(c.route.Kind)].younger(c) {
+		r.pending = r.pending.Set(younger, struct{}{})
+	}
+}
+
+func (r *rivals) setLost(c *routeClaim, reason string) {
+	if r.lost[c.route] == reason {
 		return
 	}
-	var all []*route
-	for _, claims := range r.claims {
-		all = slices.AppendSeq(all, maps.Keys(claims))
+	r.changed = append(r.changed, c.route)
+	if reason == "" {
+		delete(r.lost, c.route)
+		return
 	}
-	slices.SortFunc(all, compareRoutes)
-	r.lost = map[snapshot.Key]string{}
-	standing := map[snapshot.Kind]*holders{snapshot.KindHTTPRoute: newHolders(), snapshot.KindGRPCRoute: newHolders()}
-	for _, route := range all {
-		hostnames := r.claims[route.key.Kind][route]
-		winner, claimed := standing[otherKind(route.key.Kind)].find(hostnames)
-		if winner == nil {
-			standing[route.key.Kind].add(route, hostnames)
-			continue
-		}
-		r.lost[route.key] = claimed + " by " + winner.describe(route)
+	if r.lost == nil {
+		r.lost = map[snapshot.Key]string{}
 	}
+	r.lost[c.route] = reason
 }
 
 func otherKind(kind snapshot.Kind) snapshot.Kind {
@@ -120,66 +168,4 @@ func otherKind(kind snapshot.Kind) snapshot.Kind {
 		return snapshot.KindGRPCRoute
 	}
 	return snapshot.KindHTTPRoute
-}
-
-// compareRoutes orders routes by age, else by namespace and name.
-func compareRoutes(a, b *route) int {
-	return cmp.Or(
-		a.created.Compare(b.created),
-		cmp.Compare(a.key.Namespace, b.key.Namespace),
-		cmp.Compare(a.key.Name, b.key.Name),
-		cmp.Compare(a.key.Kind, b.key.Kind),
-	)
-}
-
-// describe says who won over the loser, which learns nothing of routes in other
-// namespaces but that there is one.
-func (r *route) describe(loser *route) string {
-	name := r.key.String()
-	if r.key.Namespace != loser.key.Namespace {
-		name = "a route of another namespace"
-	}
-	if r.created.Equal(loser.created) {
-		return name + ", which is first by name"
-	}
-	return name + ", which is older"
-}
-
-// holders are the oldest routes that hold hostnames.
-type holders struct {
-	names map[string]*route
-	// beneath has for each hostname the holder of one that it covers.
-	beneath map[string]*route
-}
-
-func newHolders() *holders { return &holders{map[string]*route{}, map[string]*route{}} }
-
-// add adds a route that is younger than those before.
-func (h *holders) add(r *route, hostnames []string) {
-	for _, hostname := range hostnames {
-		if h.names[hostname] == nil {
-			h.names[hostname] = r
-		}
-		for key, ok := wider(hostname); ok; key, ok = wider(key) {
-			if h.beneath[key] == nil {
-				h.beneath[key] = r
-			}
-		}
-	}
-}
-
-// find returns a route that holds some of what one of the hostnames stands for,
-// and says which hostname that is.
-func (h *holders) find(hostnames []string) (r *route, claimed string) {
-	for _, hostname := range hostnames {
-		for key, ok := hostname, true; ok; key, ok = wider(key) {
-			if r := h.names[key]; r != nil {
-				return r, fmt.Sprintf("hostname %s is claimed", cmp.Or(hostname, "*"))
-			}
-		}
-		if r := h.beneath[hostname]; r != nil {
-			return r, fmt.Sprintf("hostname %s is partly claimed", cmp.Or(hostname, "*"))
-		}
-	}
-	return nil, ""
 }

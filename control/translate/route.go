@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -17,8 +16,7 @@ import (
 
 // route is the translation of one route.
 type route struct {
-	key     snapshot.Key
-	created time.Time
+	key snapshot.Key
 	// config is nil if nothing of the route is served.
 	config *config.Route
 	status status.Status
@@ -28,7 +26,7 @@ type route struct {
 	attached []attachedListener
 	// claims are the listeners that take the route, if no route of another kind
 	// keeps it from them.
-	claims []routeClaim
+	claims []*routeClaim
 	// backends are those that the rules send requests to.
 	backends []backendName
 	// grants are the ReferenceGrants that the route leans on.
@@ -136,7 +134,7 @@ func translateRoute(r *reader, options Options, rivals map[string]*rivals, key s
 	parents.translate()
 
 	next := &route{
-		key: key, created: source.object.GetCreationTimestamp().Time,
+		key:      key,
 		attached: parents.attached, claims: parents.claims, found: parents.found, grants: rules.grants,
 	}
 	if parents.ours || len(source.parents.ParentRefs) == 0 {
@@ -149,7 +147,7 @@ func translateRoute(r *reader, options Options, rivals map[string]*rivals, key s
 		next.backends = rules.backends
 		next.config = &config.Route{
 			Name:        routeName(key),
-			Created:     next.created,
+			Created:     source.object.GetCreationTimestamp().Time,
 			GRPC:        key.Kind == snapshot.KindGRPCRoute,
 			Attachments: parents.attachments,
 			Rules:       rules.rules,

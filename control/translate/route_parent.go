@@ -30,7 +30,7 @@ type parentTranslator struct {
 	statuses    []gatewayv1.RouteParentStatus
 	attachments []config.Attachment
 	attached    []attachedListener
-	claims      []routeClaim
+	claims      []*routeClaim
 	found       []diagnostic.Diagnostic
 }
 
@@ -114,8 +114,13 @@ func (p *parentTranslator) claim(binding attach.Binding) (left attach.Binding, l
 	left.Attachments = nil
 	for _, a := range binding.Attachments {
 		name := a.Listener.Configured
-		if !slices.ContainsFunc(p.claims, func(c routeClaim) bool { return c.listener == name }) {
-			p.claims = append(p.claims, routeClaim{name, a.Hostnames})
+		if !slices.ContainsFunc(p.claims, func(c *routeClaim) bool { return c.listener == name }) {
+			p.claims = append(p.claims, &routeClaim{
+				route:     p.key,
+				created:   p.source.object.GetCreationTimestamp().Time,
+				listener:  name,
+				hostnames: a.Hostnames,
+			})
 		}
 		if message := p.rivals[name].lostBy(p.key); message != "" {
 			lost = append(lost, fmt.Sprintf("listener %s: %s", a.Listener.Name, message))

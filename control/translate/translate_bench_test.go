@@ -24,6 +24,21 @@ func BenchmarkChangedRoute(b *testing.B) {
 	})
 }
 
+// BenchmarkChangedRouteAmongRivals has a GRPCRoute at the listener as well.
+func BenchmarkChangedRouteAmongRivals(b *testing.B) {
+	benchmarkChange(b, func(i, turn int) snapshot.Object {
+		if turn == 1 {
+			rival := &gatewayv1.GRPCRoute{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "rival"}}
+			rival.Spec.ParentRefs = []gatewayv1.ParentReference{{Name: "gw"}}
+			rival.Spec.Hostnames = []gatewayv1.Hostname{"rival.example"}
+			return rival
+		}
+		route := benchRoute(i)
+		route.Spec.Hostnames = []gatewayv1.Hostname{gatewayv1.Hostname(fmt.Sprintf("t%d.example", turn))}
+		return route
+	})
+}
+
 func BenchmarkChangedEndpoint(b *testing.B) {
 	benchmarkChange(b, func(i, turn int) snapshot.Object {
 		return benchSlice(i, fmt.Sprintf("10.1.%d.%d", turn/250%250, 1+turn%250))
