@@ -104,7 +104,7 @@ func New(options Options) (*Engine, error) {
 			routes:   make(map[string]bool),
 		},
 		listeners: make(map[string]*listener),
-		keyring:   newKeyring(),
+		keyring:   newKeyring(o),
 		places:    make(map[place]string),
 		sockets:   make(map[netip.AddrPort]*socket),
 		touched:   make(map[*socket]bool),
@@ -126,6 +126,7 @@ func New(options Options) (*Engine, error) {
 	e.end = end
 	e.watchMemory(ctx, o.Memory)
 	e.running.Go(func() { e.keyring.rotate(ctx) })
+	e.running.Go(func() { e.keyring.stapler.run(ctx) })
 	return e, nil
 }
 

@@ -21,9 +21,12 @@ type keyring struct {
 	certificates cache[tlsconn.Certificate]
 	authorities  cache[tlsconn.Authorities]
 	tickets      *tlsconn.Tickets
+	stapler      *stapler
 }
 
-func newKeyring() keyring { return keyring{tickets: tlsconn.NewTickets()} }
+func newKeyring(o *Options) keyring {
+	return keyring{tickets: tlsconn.NewTickets(), stapler: newStapler(o)}
+}
 
 // ticketTime is how long a key seals tickets; it opens them as long again.
 const ticketTime = 12 * time.Hour
@@ -55,6 +58,7 @@ func (k *keyring) profile(l *config.Listener) (*tlsconn.Profile, error) {
 		if err != nil {
 			return nil, err
 		}
+		k.stapler.add(l.Certificates[i].Name, c)
 		o.Certificates = append(o.Certificates, c)
 	}
 	if l.TLS == nil {

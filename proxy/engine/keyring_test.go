@@ -16,7 +16,7 @@ import (
 // Listeners that show the same certificate share it, and what no listener shows
 // any more is let go.
 func TestKeyringSharesCertificates(t *testing.T) {
-	ring := newKeyring()
+	ring := newKeyring(Options{}.withDefaults())
 	one, other := newCertificate(t), newCertificate(t)
 	a, err := ring.certificate(&one)
 	if err != nil {
