@@ -22,7 +22,7 @@ var DefaultLimits = Limits{Bytes: 60 << 10, Fields: 100}
 // MaxBlock is the largest coded block in bytes that is decoded to keep the table
 // in step, although its fields are too large. A larger one is an error of the
 // connection; whoever gathers a block need not gather more.
-func (l Limits) MaxBlock() int { return 4 * l.Bytes }
+func (l Limits) MaxBlock() int { return 2 * l.Bytes }
 
 // ErrTooLarge is a head above the limits. The table of the decoder is in step: the
 // stream may be answered, and the connection go on.
