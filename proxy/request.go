@@ -31,6 +31,8 @@ func (x *exchange) readRequest() (fate, bool) {
 		bad, malformed := err.(*http1.Error)
 		switch {
 		case err == nil:
+		case malformed && bad.Status == 0:
+			return fateLinger, false
 		case malformed:
 			x.refuse(clientMalformed.as(bad.Status))
 			return fateLinger, false

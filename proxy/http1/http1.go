@@ -37,7 +37,8 @@ var DefaultLimits = Limits{RequestLine: 16 << 10, HeaderBytes: 60 << 10, HeaderF
 // after the answer: where the next message would begin is not known.
 type Error struct {
 	// Status is what to answer the client: 400, 414, 417, 431, 501 or 505 for
-	// a request, 502 for a response.
+	// a request, 502 for a response. It is 0 where the client does not speak HTTP,
+	// and so would not understand an answer.
 	Status int
 	// Reason says what is wrong, for logs.
 	Reason string

@@ -9,6 +9,7 @@ import (
 // Errors of requests.
 var (
 	errRequestLine = &Error{400, "the request line is not: method, space, target, space, HTTP/1.x (RFC 9112 section 3)"}
+	errNotHTTP     = &Error{0, "the first line is that of another protocol"}
 	errMethod      = &Error{400, "the method is not a token (RFC 9110 section 9.1)"}
 	errConnect     = &Error{501, "CONNECT is not implemented"}
 	errTarget      = &Error{400, "the request target has no form that its method allows (RFC 9112 section 3.2)"}
@@ -74,6 +75,8 @@ func parseRequestLine(line string, r *message.Request) error {
 	switch {
 	case err != nil:
 		return err
+	case !ok && version != "" && !strings.Contains(strings.ToUpper(line), "HTTP"):
+		return errNotHTTP
 	case !ok || target == "":
 		return errRequestLine
 	case method == "CONNECT":

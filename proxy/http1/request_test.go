@@ -158,7 +158,6 @@ func TestRFC9112_2_3_Version(t *testing.T) {
 		{"no digits", with("HTTP/a.b"), 400, nil},
 		{"space behind", with("HTTP/1.1 "), 400, nil},
 		{"none", "GET /\r\n\r\n", 400, nil},
-		{"other protocol", with("ICAP/1.1"), 400, nil},
 	})
 }
 
@@ -469,5 +468,18 @@ func TestErrorSaysStatusAndReason(t *testing.T) {
 	_, err := p.Request([]byte(get("X : 1")), new(message.Request))
 	if want := "400: white space stands before the colon of a field (RFC 9112 section 5.1)"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// Who does not speak HTTP is not answered in it.
+func TestOtherProtocols(t *testing.T) {
+	for _, raw := range []string{"GET / ICAP/1.1\r\n\r\n", "INVALID CONNECTION PREFACE\r\n\r\n"} {
+		var p http1.Parser
+		p.Limits = http1.DefaultLimits
+		var r message.Request
+		_, err := p.Request([]byte(raw), &r)
+		if e, ok := errors.AsType[*http1.Error](err); !ok || e.Status != 0 {
+			t.Errorf("%q: got %v", raw, err)
+		}
 	}
 }
