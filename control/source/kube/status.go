@@ -4,12 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strconv"
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -205,43 +202,6 @@ func (w *StatusWriter) fit(key snapshot.Key, want []gatewayv1.PolicyAncestorStat
 	w.complaints.say(about, "a policy is in force for more than its status takes", "object", key.String(), "unsaid", len(want)-room,
 		"fix", "divide the policy, or have controllers that are gone take back what they said")
 	return want[:room]
-}
-
-// entries is a list in a status that several controllers share, and which of it are
-// this one's.
-type entries[T any] struct {
-	all, own []T
-	places   []int // of own in all
-}
-
-func entriesOf[T any](all []T, mine func(T) bool) entries[T] {
-	e := entries[T]{all: all}
-	for i, entry := range all {
-		if mine(entry) {
-			e.own = append(e.own, entry)
-			e.places = append(e.places, i)
-		}
-	}
-	return e
-}
-
-// edits replace the own entries by others and touch nobody else's; nil if they are
-// the same.
-func (e entries[T]) edits(field string, want []T) []Operation {
-	if equality.Semantic.DeepEqual(e.own, want) {
-		return nil
-	}
-	if len(e.all) == 0 {
-		return []Operation{{Op: "add", Path: "/status", Value: content{field: want}}}
-	}
-	var edits []Operation
-	for _, i := range slices.Backward(e.places) {
-		edits = append(edits, Operation{Op: "remove", Path: "/status/" + field + "/" + strconv.Itoa(i)})
-	}
-	for _, entry := range want {
-		edits = append(edits, Operation{Op: "add", Path: "/status/" + field + "/-", Value: entry})
-	}
-	return edits
 }
 
 // report logs what somebody has to mend, once, and says when to try again.

@@ -1,0 +1,45 @@
+package kube
+
+import (
+	"slices"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+)
+
+// entries is a list in a status that several controllers share, and which of it are
+// this one's.
+type entries[T any] struct {
+	all, own []T
+	places   []int // of own in all
+}
+
+func entriesOf[T any](all []T, mine func(T) bool) entries[T] {
+	e := entries[T]{all: all}
+	for i, entry := range all {
+		if mine(entry) {
+			e.own = append(e.own, entry)
+			e.places = append(e.places, i)
+		}
+	}
+	return e
+}
+
+// edits replace the own entries by others and touch nobody else's; nil if they are
+// the same.
+func (e entries[T]) edits(field string, want []T) []Operation {
+	if equality.Semantic.DeepEqual(e.own, want) {
+		return nil
+	}
+	if len(e.all) == 0 {
+		return []Operation{{Op: "add", Path: "/status", Value: content{field: want}}}
+	}
+	var edits []Operation
+	for _, i := range slices.Backward(e.places) {
+		edits = append(edits, Operation{Op: "remove", Path: "/status/" + field + "/" + strconv.Itoa(i)})
+	}
+	for _, entry := range want {
+		edits = append(edits, Operation{Op: "add", Path: "/status/" + field + "/-", Value: entry})
+	}
+	return edits
+}
