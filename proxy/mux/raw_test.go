@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"testing"
 	"testing/synctest"
 
 	"golang.org/x/net/http2"
@@ -32,12 +33,13 @@ func (w *world) raw(c net.Conn) *rawPeer {
 	return p
 }
 
-// rawClient has sent its preface and settings.
+// rawClient has sent its preface and settings, and says that it has ours.
 func (w *world) rawClient(addr netip.AddrPort, settings ...http2.Setting) *rawPeer {
 	w.Helper()
 	p := w.raw(w.dial(addr))
 	io.WriteString(p, http2.ClientPreface)
 	p.framer.WriteSettings(settings...)
+	p.framer.WriteSettingsAck()
 	return p
 }
 
@@ -124,3 +126,10 @@ func (p *rawPeer) discard() { go io.Copy(io.Discard, p.Conn) }
 
 // settle waits until nobody in the bubble has anything to do.
 func (w *world) settle() { synctest.Wait() }
+
+func mustScan(t testing.TB, from, format string, to ...any) {
+	t.Helper()
+	if _, err := fmt.Sscanf(from, format, to...); err != nil {
+		t.Fatalf("%q: %v", from, err)
+	}
+}

@@ -53,8 +53,8 @@ func (st *Stream) receiveEnd() {
 	st.wakeReader()
 }
 
-// giveBack returns bytes to both windows. Where the peer waits for its window
-// and the handler for the peer, the window grows.
+// giveBack returns bytes to both windows. The window grows where the handler has
+// waited for the peer, which may have waited for its window.
 func (st *Stream) giveBack(n int) {
 	s := st.session
 	s.giveBack(n)
@@ -63,13 +63,13 @@ func (st *Stream) giveBack(n int) {
 		return
 	}
 	more := st.unreturned
-	if st.window < s.limits.MaxStreamWindow && len(st.in) == 0 {
+	if st.starved && st.window < s.limits.MaxStreamWindow {
 		grown := min(2*st.window, s.limits.MaxStreamWindow)
 		more += grown - st.window
 		st.window = grown
 	}
 	st.recvWindow += more
-	st.unreturned = 0
+	st.unreturned, st.starved = 0, false
 	s.append(func(b []byte) []byte { return http2.AppendWindowUpdate(b, st.id, uint32(more)) })
 }
 
@@ -129,7 +129,7 @@ func (st *Stream) waitReadable() error {
 	if st.reader == nil {
 		st.reader = st.session.loop.NewWaiter()
 	}
-	st.reading = true
+	st.reading, st.starved = true, true
 	err := st.reader.Wait(st.readBy)
 	st.reading = false
 	if errors.Is(err, os.ErrDeadlineExceeded) && !st.passed(st.readBy) {

@@ -55,6 +55,7 @@ type Stream struct {
 	recvWindow  int    // how much of it is free
 	unreturned  int    // how much was taken and the peer not told
 	reading     bool   // a handler waits
+	starved     bool   // one has waited since the peer was told last
 	reader      loop.Waiter
 	readBy      time.Time
 	notify      func(error)

@@ -1,0 +1,226 @@
+package mux_test
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/sluicegateway/sluice/proxy/loop"
+	"github.com/sluicegateway/sluice/proxy/message"
+	"github.com/sluicegateway/sluice/proxy/mux"
+)
+
+const windowSize = 64 << 10 // of a stream, by default
+
+// A handler that takes nothing gives nothing back: the client may send as much
+// as the window has, and not a byte more. Padding takes room as data does, and is
+// given back at once.
+func TestWindowHoldsBack(t *testing.T) {
+	inBubble(t, func(w *world) {
+		taken := make(chan *mux.Stream, 1)
+		addr := w.accept(func(c loop.Conn) {
+			mux.Serve(c, nil, &mux.ServerOptions{Serve: func(st *mux.Stream) { taken <- st }, Closed: w.closed})
+		})
+		p := w.rawClient(addr)
+		p.headers(1, false, p.post())
+		for range 4 {
+			p.framer.WriteDataPadded(1, false, make([]byte, 16<<10-256), make([]byte, 255))
+		}
+		p.framer.WritePing(false, [8]byte{})
+		st := <-taken
+		if got := p.until("PING ACK", "WINDOW_UPDATE 1"); got != "PING ACK" {
+			t.Errorf("%s, though nobody has read", got)
+		}
+		w.do(func() {
+			var n int
+			for n < 4*(16<<10-256) {
+				p, err := st.Next()
+				if err != nil {
+					t.Error(err)
+					break
+				}
+				n += len(p)
+			}
+			if st.Buffered() {
+				t.Error("there are more bytes than were sent")
+			}
+		})
+		p.until("WINDOW_UPDATE 1")
+		w.do(func() { st.Close() })
+		p.until("RST 1 INTERNAL_ERROR")
+	})
+}
+
+func TestMoreThanTheWindow(t *testing.T) {
+	inBubble(t, func(w *world) {
+		limits := mux.DefaultLimits
+		limits.Window = 128 << 10
+		addr := w.listen(&limits, func(st *mux.Stream) { w.loop.Sleep(time.Minute) })
+		p := w.rawClient(addr)
+		send := func(id uint32, n int) {
+			for ; n > 0; n -= 16 << 10 {
+				p.framer.WriteData(id, false, make([]byte, min(n, 16<<10)))
+			}
+		}
+		p.headers(1, false, p.post())
+		p.headers(3, false, p.post())
+		send(1, windowSize)
+		send(3, windowSize)
+		p.framer.WriteData(3, false, []byte("x"))
+		p.until("GOAWAY FLOW_CONTROL_ERROR")
+
+		p = w.rawClient(addr)
+		p.headers(1, false, p.post())
+		send(1, windowSize+1)
+		p.until("RST 1 FLOW_CONTROL_ERROR")
+	})
+}
+
+// What a stream may send follows its window, SETTINGS that take the window below
+// zero, and the connection's window.
+func TestPeersWindow(t *testing.T) {
+	inBubble(t, func(w *world) {
+		addr := w.listen(nil, func(st *mux.Stream) {
+			if err := st.WriteResponse(&message.Response{Status: 200, BodyLength: message.LengthUnknown}, false); err != nil {
+				t.Error(err)
+			}
+			if n, err := st.Write(bytes.Repeat([]byte("x"), 100_000)); n != 100_000 || err != nil {
+				t.Errorf("Write: %d, %v", n, err)
+			}
+			st.CloseWrite()
+		})
+		p := w.rawClient(addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
+		p.headers(1, true, p.get())
+		p.until("DATA 1 10")
+		p.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+		p.framer.WriteWindowUpdate(1, 10) // to zero
+		p.framer.WritePing(false, [8]byte{})
+		if got := p.until("PING ACK", "DATA"); got != "PING ACK" {
+			t.Errorf("%s while the window is closed", got)
+		}
+		p.framer.WriteWindowUpdate(1, 5)
+		p.until("DATA 1 5")
+		p.framer.WriteWindowUpdate(1, 200_000)
+		for sent := 15; sent < 65535; { // what the connection's window has
+			p.until("DATA 1")
+			sent += 16 << 10
+		}
+		p.framer.WritePing(false, [8]byte{})
+		if got := p.until("PING ACK", "DATA"); got != "PING ACK" {
+			t.Errorf("%s while the connection's window is closed", got)
+		}
+		p.framer.WriteWindowUpdate(0, 200_000)
+		for {
+			if got := p.until("DATA 1"); got[len(got)-3:] == "END" {
+				return
+			}
+		}
+	})
+}
+
+// Streams that have much to send take turns.
+func TestStreamsTakeTurns(t *testing.T) {
+	inBubble(t, func(w *world) {
+		const size = 1 << 20
+		addr := w.listen(nil, func(st *mux.Stream) {
+			st.WriteResponse(&message.Response{Status: 200, BodyLength: size}, false)
+			st.Write(make([]byte, size))
+			st.CloseWrite()
+		})
+		p := w.rawClient(addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: size})
+		p.framer.WriteWindowUpdate(0, 1<<30)
+		const streams = 5
+		for i := range streams {
+			p.headers(uint32(2*i+1), true, p.get())
+		}
+		w.settle()
+		last := map[byte]int{}
+		for i := range streams * size / (16 << 10) {
+			got := p.until("DATA")
+			stream := got[len("DATA ")]
+			if before, ok := last[stream]; ok && i-before > 2*streams {
+				t.Fatalf("stream %c sent nothing for %d frames", stream, i-before)
+			}
+			last[stream] = i
+		}
+	})
+}
+
+// A client that lets a response wait loses its stream, and one that does so
+// again and again its connection.
+func TestZeroWindowStall(t *testing.T) {
+	inBubble(t, func(w *world) {
+		failed := make(chan error, 10)
+		addr := w.listen(nil, func(st *mux.Stream) {
+			st.WriteResponse(&message.Response{Status: 200, BodyLength: 1}, false)
+			_, err := st.Write([]byte("x"))
+			failed <- err
+		})
+		p := w.rawClient(addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+		began := time.Now()
+		for id := uint32(1); id <= 7; id += 2 {
+			p.headers(id, true, p.get())
+		}
+		for range 3 {
+			p.until("RST")
+		}
+		if waited := time.Since(began); waited < time.Minute || waited > time.Minute+time.Second {
+			t.Errorf("the streams ended after %v", waited)
+		}
+		p.until("GOAWAY ENHANCE_YOUR_CALM")
+		p.until("RST")
+		p.until("EOF")
+		for range 4 {
+			if err := <-failed; err != os.ErrDeadlineExceeded {
+				t.Errorf("Write: %v", err)
+			}
+		}
+	})
+}
+
+// A client that does not read at all loses its connection, whatever its windows are.
+func TestClientThatDoesNotRead(t *testing.T) {
+	inBubble(t, func(w *world) {
+		addr := w.listen(nil, func(st *mux.Stream) {
+			st.WriteResponse(&message.Response{Status: 200, BodyLength: message.LengthUnknown}, false)
+			io.Copy(struct{ io.Writer }{st}, zeros{})
+		})
+		p := w.rawClient(addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
+		p.framer.WriteWindowUpdate(0, 1<<30)
+		p.headers(1, true, p.get())
+		if e := <-w.ended; e.reason != "write_timeout" {
+			t.Errorf("ended with %+v", e)
+		}
+	})
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// The window of an upload that its handler keeps up with grows; what is buffered
+// for one that waits stays within the connection's window.
+func TestWindowGrows(t *testing.T) {
+	inBubble(t, func(w *world) {
+		addr := w.listen(nil, whole)
+		p := w.rawClient(addr)
+		p.headers(1, false, p.post())
+		window, free := windowSize-1, windowSize-1
+		for window < 300<<10 {
+			for ; free >= 16<<10; free -= 16 << 10 {
+				p.framer.WriteData(1, false, make([]byte, 16<<10))
+			}
+			var n int
+			mustScan(t, p.until("WINDOW_UPDATE 1"), "WINDOW_UPDATE 1 %d", &n)
+			free += n
+			window = max(window, free)
+			if free > 512<<10+16<<10 {
+				t.Fatalf("the window has grown to %d", free)
+			}
+		}
+	})
+}
