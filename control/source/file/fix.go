@@ -133,6 +133,8 @@ var ruleFixes = []struct{ message, fix string }{
 	{"value must be an absolute path and start with '/'", `begin the path with "/"`},
 	{"sectionName or port must be unique when parentRefs", "remove the second parentRef to the same listener"},
 	{"sectionName or port must be specified when parentRefs", "name the listener of each with sectionName"},
+	{"service must only contain valid characters", "write the service with its package alone, such as shop.Cart; the method has a field of its own"},
+	{"method must only contain valid characters", "write the name of the method alone, such as AddItem"},
 	{"exactly one of ip, fqdn and unix must be set", "make an endpoint of each"},
 	{"backendRequest timeout cannot be longer than request timeout", "raise request or lower backendRequest"},
 	{"when type one of ['Exact', 'PathPrefix']", "write the path in its plain form; or use type RegularExpression"},
