@@ -165,7 +165,8 @@ func TestStreamsOfTheServer(t *testing.T) {
 		w.do(func() {
 			s, err := w.connect(addr)
 			if err != nil {
-				w.Fatal(err)
+				w.Error(err)
+				return
 			}
 			first := exchange{request: request("GET", "/")}
 			if err := first.run(s); err != nil {
@@ -226,7 +227,8 @@ func TestWebSocket(t *testing.T) {
 		w.do(func() {
 			s, err := w.connect(addr)
 			if err != nil {
-				w.Fatal(err)
+				w.Error(err)
+				return
 			}
 			st, err := s.Open()
 			if err != nil {

@@ -33,20 +33,20 @@ func TestWindowHoldsBack(t *testing.T) {
 		p.framer.WritePing(false, [8]byte{})
 		st := <-taken
 		if got := p.until("PING ACK", "WINDOW_UPDATE 1"); got != "PING ACK" {
-			t.Errorf("%s, though nobody has read", got)
+			w.Errorf("%s, though nobody has read", got)
 		}
 		w.do(func() {
 			var n int
 			for n < 4*(16<<10-256) {
 				p, err := st.Next()
 				if err != nil {
-					t.Error(err)
+					w.Error(err)
 					break
 				}
 				n += len(p)
 			}
 			if st.Buffered() {
-				t.Error("there are more bytes than were sent")
+				w.Error("there are more bytes than were sent")
 			}
 		})
 		p.until("WINDOW_UPDATE 1")
@@ -86,10 +86,10 @@ func TestPeersWindow(t *testing.T) {
 	inBubble(t, func(w *world) {
 		addr := w.listen(nil, func(st *mux.Stream) {
 			if err := st.WriteResponse(&message.Response{Status: 200, BodyLength: message.LengthUnknown}, false); err != nil {
-				t.Error(err)
+				w.Error(err)
 			}
 			if n, err := st.Write(bytes.Repeat([]byte("x"), 100_000)); n != 100_000 || err != nil {
-				t.Errorf("Write: %d, %v", n, err)
+				w.Errorf("Write: %d, %v", n, err)
 			}
 			st.CloseWrite()
 		})
@@ -100,7 +100,7 @@ func TestPeersWindow(t *testing.T) {
 		p.framer.WriteWindowUpdate(1, 10) // to zero
 		p.framer.WritePing(false, [8]byte{})
 		if got := p.until("PING ACK", "DATA"); got != "PING ACK" {
-			t.Errorf("%s while the window is closed", got)
+			w.Errorf("%s while the window is closed", got)
 		}
 		p.framer.WriteWindowUpdate(1, 5)
 		p.until("DATA 1 5")
@@ -111,7 +111,7 @@ func TestPeersWindow(t *testing.T) {
 		}
 		p.framer.WritePing(false, [8]byte{})
 		if got := p.until("PING ACK", "DATA"); got != "PING ACK" {
-			t.Errorf("%s while the connection's window is closed", got)
+			w.Errorf("%s while the connection's window is closed", got)
 		}
 		p.framer.WriteWindowUpdate(0, 200_000)
 		for {
@@ -143,7 +143,7 @@ func TestStreamsTakeTurns(t *testing.T) {
 			got := p.until("DATA")
 			stream := got[len("DATA ")]
 			if before, ok := last[stream]; ok && i-before > 2*streams {
-				t.Fatalf("stream %c sent nothing for %d frames", stream, i-before)
+				w.Fatalf("stream %c sent nothing for %d frames", stream, i-before)
 			}
 			last[stream] = i
 		}
@@ -169,14 +169,14 @@ func TestZeroWindowStall(t *testing.T) {
 			p.until("RST")
 		}
 		if waited := time.Since(began); waited < time.Minute || waited > time.Minute+time.Second {
-			t.Errorf("the streams ended after %v", waited)
+			w.Errorf("the streams ended after %v", waited)
 		}
 		p.until("GOAWAY ENHANCE_YOUR_CALM")
 		p.until("RST")
 		p.until("EOF")
 		for range 4 {
 			if err := <-failed; err != os.ErrDeadlineExceeded {
-				t.Errorf("Write: %v", err)
+				w.Errorf("Write: %v", err)
 			}
 		}
 	})
@@ -193,7 +193,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		p.framer.WriteWindowUpdate(0, 1<<30)
 		p.headers(1, true, p.get())
 		if e := <-w.ended; e.reason != "write_timeout" {
-			t.Errorf("ended with %+v", e)
+			w.Errorf("ended with %+v", e)
 		}
 	})
 }
@@ -219,7 +219,7 @@ func TestWindowGrows(t *testing.T) {
 			free += n
 			window = max(window, free)
 			if free > 512<<10+16<<10 {
-				t.Fatalf("the window has grown to %d", free)
+				w.Fatalf("the window has grown to %d", free)
 			}
 		}
 	})

@@ -143,6 +143,9 @@ func (st *Stream) Buffered() bool {
 	return len(st.left) > 0 || len(st.in) > 0 || st.endOf() != nil
 }
 
+// Ended reports whether Next has given out all of a body that has come to its end.
+func (st *Stream) Ended() bool { return st.remoteEnded && len(st.left) == 0 && len(st.in) == 0 }
+
 // Read implements loop.Conn.
 func (st *Stream) Read(p []byte) (int, error) {
 	if len(p) == 0 {
