@@ -27,7 +27,8 @@ func echoCommand() *cobra.Command {
 		Long: `Echo runs HTTP servers for demos and tests. They answer every request with JSON
 that names the server and tells the method, path and headers that it got. The
 query parameters status=503 and delay=250ms change the answer, and the path /ws
-speaks WebSocket and sends back what it gets.`,
+speaks WebSocket and sends back what it gets. They speak HTTP/2 to who begins with
+it (h2c).`,
 		Example: `  sluice echo --listen 127.0.0.1:9001
   sluice echo --listen web-v1=127.0.0.1:9001 --listen web-v2=127.0.0.1:9002`,
 		Args: arguments(cobra.NoArgs),
@@ -63,11 +64,14 @@ func serveEchoes(ctx context.Context, c *cobra.Command, listen []string, name st
 func serveEcho(ctx context.Context, l net.Listener, handler http.Handler) error {
 	server := &http.Server{
 		Handler:           handler,
+		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: 10 * time.Second,
 		// Longer than gateways keep idle connections, so that these close them.
 		IdleTimeout: 5 * time.Minute,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -25,7 +25,7 @@
 //	> GET http://shop.example/cart    the client's request; then its fields
 //	> env: canary
 //	= web GET /cart                   the backend that got it, and what it got; then fields
-//	= env: canary
+//	= env: canary                     (Protocol is what it was spoken to in)
 //	< 200                             the client's response; then fields
 //	< server: !                       "!" wants a field to be absent
 //

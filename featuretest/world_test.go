@@ -98,11 +98,14 @@ func (w *world) serve(name string, address netip.AddrPort) {
 	server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		header := r.Header.Clone()
 		header.Set("Host", r.Host)
+		header.Set("Protocol", r.Proto)
 		w.mu.Lock()
 		w.got = append(w.got, seen{name, r.Method + " " + r.RequestURI, header})
 		w.mu.Unlock()
 		answer.ServeHTTP(rw, r)
-	})}
+	}), Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = server.Serve(l) }()
 	w.Cleanup(func() { server.Close(); <-ended })
