@@ -27,7 +27,7 @@ type body struct {
 	left     int64 // of a counted body
 	chunks   http1.ChunkDecoder
 	raw      []byte // read from conn and not yet taken
-	ahead    []byte // taken from raw to know whether there is any; next returns it
+	ahead    []byte // taken to know whether there is any; next returns it
 	aheadErr error
 	scratch  []byte // where more is read to; from the worker's pool, taken late
 	taken    int64  // bytes given out
@@ -92,6 +92,11 @@ func (b *body) next() ([]byte, error) {
 }
 
 func (b *body) nextOfStream() ([]byte, error) {
+	if data := b.ahead; len(data) > 0 {
+		b.ahead = nil
+		b.taken += int64(len(data))
+		return data, nil
+	}
 	if b.ended {
 		return nil, io.EOF
 	}
@@ -102,6 +107,28 @@ func (b *body) nextOfStream() ([]byte, error) {
 	b.taken += int64(len(data))
 	b.ended = err == io.EOF
 	return data, err
+}
+
+// whole returns a body that a stream has brought to its end already, of at most
+// limit bytes, without a copy; nothing if there is more of it, or more to come.
+func (b *body) whole(limit int) ([]byte, error) {
+	if !b.stream.Buffered() {
+		return nil, nil
+	}
+	data, err := b.stream.Next()
+	b.ended = err == io.EOF
+	switch {
+	case b.ended:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case len(data) > limit || !b.stream.Ended():
+		b.ahead = data
+		return nil, nil
+	}
+	b.taken += int64(len(data))
+	b.ended = true
+	return data, nil
 }
 
 // limit bounds the next wait.
@@ -171,7 +198,7 @@ func (b *body) buffered() bool {
 	case b.ended:
 		return true
 	case b.framing == framingStream:
-		return b.stream.Buffered()
+		return len(b.ahead) > 0 || b.stream.Buffered()
 	case b.framing != framingChunked:
 		return len(b.raw) > 0
 	}

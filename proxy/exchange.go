@@ -42,7 +42,7 @@ type exchange struct {
 
 	match    route.Match[*Action]
 	identity *tls.Certificate // of the listener, for backends that ask for one
-	filters filter.Exchange
+	filters  filter.Exchange
 
 	resp     message.Response
 	respBody body

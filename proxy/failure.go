@@ -36,12 +36,12 @@ var (
 	clientMaxForwards   = failure{501, "client_max_forwards"}
 
 	// The configuration has no answer, or a fault, which tells the status.
-	noRoute         = failure{404, "no_route"}
-	misdirected     = failure{421, "misdirected"} // to another listener than the connection is for
-	noBackend       = failure{500, "no_backend"}
-	noEndpoints     = failure{503, "no_endpoints"}
-	ruleInvalid     = failure{500, "rule_invalid"}
-	backendInvalid  = failure{500, "backend_invalid"}
+	noRoute        = failure{404, "no_route"}
+	misdirected    = failure{421, "misdirected"} // to another listener than the connection is for
+	noBackend      = failure{500, "no_backend"}
+	noEndpoints    = failure{503, "no_endpoints"}
+	ruleInvalid    = failure{500, "rule_invalid"}
+	backendInvalid = failure{500, "backend_invalid"}
 
 	// Nothing was sent, so the backend is unavailable rather than wrong, unless
 	// it was silent for too long.

@@ -25,6 +25,9 @@ type stream interface {
 	Next() ([]byte, error)
 	// Buffered reports whether Next would not wait.
 	Buffered() bool
+	// Ended reports whether Next has given out all of a body that has come to
+	// its end.
+	Ended() bool
 }
 
 // startStreams lets the connection carry streams of HTTP/2 from here on. early

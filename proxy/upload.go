@@ -18,7 +18,10 @@ func (x *exchange) gatherBody(action *Action, target *Target) failure {
 	case b.complete():
 	case b.framing == framingCounted && int64(len(b.raw)) >= b.left:
 		x.gathered, err = b.next()
-	case x.mayKeepBody() && (action.Retry != nil || len(action.Mirrors) > 0 || len(target.Mirrors) > 0):
+	case b.framing == framingStream && b.buffered():
+		x.gathered, err = b.whole(x.Limits.ReplayBytes)
+	}
+	if err == nil && !b.complete() && x.mayKeepBody() && (action.Retry != nil || len(action.Mirrors) > 0 || len(target.Mirrors) > 0) {
 		err = x.keepBody()
 	}
 	if err != nil {
@@ -31,8 +34,7 @@ func (x *exchange) gatherBody(action *Action, target *Target) failure {
 // mayKeepBody reports whether the body may turn out small enough to keep. One
 // that the client holds back until it is asked for is not asked for too early.
 func (x *exchange) mayKeepBody() bool {
-	b := &x.reqBody
-	return !x.req.ExpectContinue && (b.framing != framingCounted || b.left <= int64(x.Limits.ReplayBytes))
+	return !x.req.ExpectContinue && x.req.BodyLength <= int64(x.Limits.ReplayBytes) // or it is not known
 }
 
 func (x *exchange) keepBody() error {
