@@ -108,6 +108,24 @@ func TestRoutesThatAreNotServedMayBeAbsent(t *testing.T) {
 	})
 }
 
+func TestKindsThatAreServedAreMissed(t *testing.T) {
+	bubble(t, func(t *testing.T, server *apiServer) {
+		absent := map[snapshot.Kind]string{
+			snapshot.KindGRPCRoute: "grpcroutes", snapshot.KindBackendTLSPolicy: "backendtlspolicies", snapshot.KindClientPolicy: "clientpolicies",
+		}
+		for _, resource := range absent {
+			server.refuse(http.StatusNotFound, "list "+resource, "watch "+resource)
+		}
+		w := follow(t, server)
+		w.untilFirst()
+		for kind, resource := range absent {
+			if found := w.diagnostic(snapshot.Key{Kind: kind}); found.Severity != diagnostic.Warning || !strings.Contains(found.Message, resource) {
+				t.Errorf("of %s it is found: %+v", kind, found)
+			}
+		}
+	})
+}
+
 func TestOneServerOfSeveralThatDoesNotKnowAKindIsNotBelieved(t *testing.T) {
 	inBubbles(t, func(t *testing.T, server *apiServer) {
 		server.put(route("o"), definition(snapshot.KindHTTPRoute))

@@ -337,6 +337,34 @@ func TestStatusThatSluiceWritesIsNoChange(t *testing.T) {
 	})
 }
 
+// A cluster has thousands of routes: what only the status differs in is kept once.
+func TestSpecsOfRoutesAreKeptOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, server *apiServer) {
+		http, grpc := route("o"), &gatewayv1.GRPCRoute{ObjectMeta: named("shop", "o")}
+		http.Spec.Hostnames, grpc.Spec.Hostnames = []gatewayv1.Hostname{"a"}, []gatewayv1.Hostname{"a"}
+		server.put(http, grpc)
+		w := follow(t, server)
+		w.untilFirst()
+		http.Status.Parents = []gatewayv1.RouteParentStatus{{ControllerName: "example.com/other"}}
+		grpc.Status.Parents = http.Status.Parents
+		server.put(http, grpc)
+		for _, key := range []snapshot.Key{snapshot.KeyOf(http), snapshot.KeyOf(grpc)} {
+			w.until("the new status", func() bool { return w.seen[key] == 2 })
+			if hostname(w.object(key)) != hostname(w.source.Latest(key)) {
+				t.Errorf("the spec of %s is kept twice", key)
+			}
+		}
+	})
+}
+
+// hostname is where a route has its first one in memory.
+func hostname(route snapshot.Object) *gatewayv1.Hostname {
+	if grpc, ok := route.(*gatewayv1.GRPCRoute); ok {
+		return &grpc.Spec.Hostnames[0]
+	}
+	return &route.(*gatewayv1.HTTPRoute).Spec.Hostnames[0]
+}
+
 func TestStatusOfServicesAndReplicasIsAChange(t *testing.T) {
 	bubble(t, func(t *testing.T, server *apiServer) {
 		service, pod := &corev1.Service{ObjectMeta: named("shop", "o")}, &corev1.Pod{ObjectMeta: replica("o")}
