@@ -2,6 +2,7 @@ package tlsconn_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -105,22 +106,31 @@ func TestReadersDoNotWaitForWriters(t *testing.T) {
 	}
 }
 
-// certificate signs itself, for any name.
+// certificate is that of most tests.
 var certificate = func() *tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err)
 	}
+	return selfSigned(key)
+}()
+
+// selfSigned makes a certificate that signs itself.
+func selfSigned(key crypto.Signer) *tls.Certificate {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"backend.example"}, NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(time.Hour)}
-	leaf, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	leaf, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		panic(err)
 	}
 	return &tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: key}
-}()
+}
 
 // profile shows the certificate to everybody.
-var profile = tlsconn.NewProfile(&tlsconn.Options{Certificates: tlsconn.Certificates{tlsconn.NewCertificate(certificate)}})
+var profile = showing(certificate)
+
+func showing(c *tls.Certificate) *tlsconn.Profile {
+	return tlsconn.NewProfile(&tlsconn.Options{Certificates: tlsconn.Certificates{tlsconn.NewCertificate(c)}})
+}
 
 // secure puts TLS on what loops accept, and on what their clients dial.
 func secure(loops []loop.Loop, network loop.Network) ([]loop.Loop, loop.Network) {

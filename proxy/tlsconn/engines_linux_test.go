@@ -1,9 +1,10 @@
 package tlsconn_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -41,8 +42,18 @@ func TestConnOnEpoll(t *testing.T) {
 }
 
 // In a turn of the loop one handshake does its sums, so that a flood of them
-// leaves time for others.
+// leaves time for others. The signatures of RSA are made beside the loop.
 func TestHandshakesTakeTurns(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, shown := range map[string]*tls.Certificate{"ECDSA": certificate, "RSA": selfSigned(key)} {
+		t.Run(name, func(t *testing.T) { takeTurns(t, showing(shown)) })
+	}
+}
+
+func takeTurns(t *testing.T, profile *tlsconn.Profile) {
 	const clients = 20
 	l := engines["epoll"](t)
 	server := tlsconn.NewServer(l)
@@ -161,24 +172,3 @@ func TestHandshakesThatWait(t *testing.T) {
 		t.Errorf("turns of %v, want %v", turns, want)
 	}
 }
-
-// helloFor is the ClientHello of a client that asks for the name.
-func helloFor(name string) []byte {
-	var sent keeper
-	_ = tls.Client(&sent, &tls.Config{ServerName: name}).Handshake() // fails for want of an answer
-	return sent.bytes
-}
-
-// keeper keeps what is written and answers nothing.
-type keeper struct {
-	net.Conn
-	bytes []byte
-}
-
-func (k *keeper) Write(p []byte) (int, error) {
-	k.bytes = append(k.bytes, p...)
-	return len(p), nil
-}
-func (k *keeper) Read([]byte) (int, error)         { return 0, io.EOF }
-func (k *keeper) Close() error                     { return nil }
-func (k *keeper) SetWriteDeadline(time.Time) error { return nil }

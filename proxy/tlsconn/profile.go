@@ -95,5 +95,9 @@ func (p *Profile) settingsFor(hello *tls.ClientHelloInfo) *tls.Config {
 }
 
 func (p *Profile) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return p.certificates.pick(hello), nil
+	shown := p.certificates.pick(hello)
+	if t, ok := hello.Conn.(*transport); ok && shown != nil {
+		shown = t.server.withSigner(shown)
+	}
+	return shown, nil
 }

@@ -15,6 +15,8 @@ import (
 type turns struct {
 	loop    loop.Loop
 	taken   bool
+	away    bool    // a handshake does its sums beside the loop
+	due     bool    // next waits for that
 	waiting []*turn // the oldest first
 }
 
@@ -45,6 +47,10 @@ func (t *turns) wait(raw loop.Conn, deadline time.Time) error {
 
 // next begins a turn.
 func (t *turns) next() {
+	if t.away {
+		t.due = true
+		return
+	}
 	last := len(t.waiting) - 1
 	if last < 0 {
 		t.taken, t.waiting = false, nil
@@ -53,6 +59,24 @@ func (t *turns) next() {
 	t.waiting[last].waiter.Wake()
 	t.remove(last)
 	t.loop.Post(t.next)
+}
+
+// leave lets a handshake do sums beside the loop, unless another one does.
+func (t *turns) leave() bool {
+	if t.away {
+		return false
+	}
+	t.away = true
+	return true
+}
+
+// back ends that.
+func (t *turns) back() {
+	t.away = false
+	if t.due {
+		t.due = false
+		t.loop.Post(t.next)
+	}
 }
 
 // lose ends the wait of a connection, if it waits.
