@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,7 +101,7 @@ func (s *Session) hangUp(err error) {
 	switch {
 	case err != io.EOF:
 		s.lose("reset", err)
-	case s.Streams() > 0:
+	case slices.ContainsFunc(s.streams, func(st *Stream) bool { return st.err == nil }):
 		s.lose("closed", io.ErrUnexpectedEOF)
 	default:
 		s.lose("", nil)
