@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/proxy/message"
 	"github.com/sluicegateway/sluice/proxy/upstream"
 )
 
@@ -120,6 +121,26 @@ func TestEndpointThatChoosesHTTP1(t *testing.T) {
 		}
 		if got := b.Counters(); got.Connects != 20 || got.Reused != 0 || got.Active != 0 {
 			t.Errorf("counters %+v", got)
+		}
+	})
+}
+
+// A connection of HTTP/1.1 that nobody waits for any more is kept for the next.
+func TestConnectOutlivesItsRequest(t *testing.T) {
+	ours := newAuthority("ours")
+	inWorld(t, func(t *testing.T, w *world) {
+		w.echoTLS("10.0.0.1:443", &tls.Config{Certificates: []tls.Certificate{ours.issue("shop.example")}})
+		w.net.delay["10.0.0.1:443"] = 2 * time.Second
+		b := w.setTLS(trusting("shop.example", ours), endpoint("10.0.0.1:443"))
+		if _, _, err := w.getAs(b, upstream.Want{Deadline: time.Now().Add(time.Second)}); upstream.Reason(err) != "timeout" {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		if w.idle() != 1 {
+			t.Errorf("%d idle, want 1", w.idle())
+		}
+		if _, reused, err := w.getAs(b, upstream.Want{}); !reused || err != nil {
+			t.Errorf("reused: %v, %v", reused, err)
 		}
 	})
 }
@@ -306,6 +327,73 @@ func TestRefusedStream(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A connection that takes no more streams does not stand in another one's way.
+func TestGoAwayMakesRoom(t *testing.T) {
+	limits := upstream.DefaultLimits
+	limits.Sessions = 1
+	inLimitedWorld(t, limits, func(t *testing.T, w *world) {
+		o := w.origin("10.0.0.1:80")
+		o.serve = func(c net.Conn) {
+			peer(c, func(f *http2.Framer, stream uint32) { f.WriteGoAway(stream, http2.ErrCodeNo, nil) })
+		}
+		b := w.setH2C(endpoint("10.0.0.1:80"))
+		c, _, _ := w.getAs(b, upstream.Want{})
+		w.loop.Post(func() { w.loop.Go(func() { roundTrip(c.Stream(), "/") }) })
+		w.settle()
+		if _, reused, err := w.getAs(b, upstream.Want{}); reused || err != nil {
+			t.Errorf("reused: %v, %v", reused, err)
+		}
+		if n := o.open(); n != 2 {
+			t.Errorf("%d connections are open, want 2", n)
+		}
+	})
+}
+
+// A connection that leads nowhere is not used for ever.
+func TestPeerIsSilent(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		giveUp time.Duration
+		pings  bool
+		kept   bool
+	}{
+		{"for long", 2 * time.Second, false, false},
+		{"for a moment", time.Second / 2, false, true},
+		{"about this stream alone", 2 * time.Second, true, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				o := w.origin("10.0.0.1:80")
+				o.serve = func(c net.Conn) {
+					peer(c, func(f *http2.Framer, stream uint32) {
+						for range 5 {
+							if test.pings {
+								f.WritePing(false, [8]byte{})
+							}
+							time.Sleep(time.Second / 2)
+						}
+					})
+				}
+				b := w.setH2C(endpoint("10.0.0.1:80"))
+				w.put(w.burst(b, upstream.Want{}, 1)...)
+				time.Sleep(time.Minute / 2) // without a request there is nothing to say
+				c, _, _ := w.getAs(b, upstream.Want{})
+				w.do(func() {
+					req := &message.Request{Method: "GET", Scheme: "http", Authority: "shop.example", Path: "/", Major: 2}
+					if err := c.Stream().WriteRequest(req, true); err != nil {
+						t.Error(err)
+					}
+					w.loop.Sleep(test.giveUp)
+					w.pool.Discard(c)
+				})
+				if _, reused, err := w.getAs(b, upstream.Want{}); reused != test.kept || err != nil {
+					t.Errorf("reused: %v, %v", reused, err)
+				}
+			})
+		})
+	}
 }
 
 // A peer that ends each connection does not keep a request that waits busy.

@@ -31,7 +31,8 @@ type Options struct {
 	// Own are addresses of this process and its host, which restricted backends
 	// must not reach.
 	Own []netip.Addr
-	// Log gets failed and recovered name resolutions, and endpoints that are not used.
+	// Log gets failed and recovered name resolutions, and endpoints and backends
+	// that are not used.
 	Log *slog.Logger
 	// Limits of each pool; the zero value means [DefaultLimits].
 	Limits Limits

@@ -13,10 +13,14 @@ import (
 // is to be left of those of before.
 func TestPeersAreForgotten(t *testing.T) {
 	ours := newAuthority("ours")
-	for name, answers := range map[string][]string{"HTTP/1.1": {"http/1.1"}, "HTTP/2": {"h2"}} {
+	settings := &tls.Config{Certificates: []tls.Certificate{ours.issue("shop.example")}}
+	for name, serve := range map[string]func(w *world){
+		"HTTP/1.1": func(w *world) { w.echoTLS("10.0.0.1:443", settings.Clone()) },
+		"HTTP/2":   func(w *world) { w.http2("10.0.0.1:443", settings.Clone(), nil) },
+	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
-				w.echoTLS("10.0.0.1:443", &tls.Config{Certificates: []tls.Certificate{ours.issue("shop.example")}, NextProtos: answers})
+				serve(w)
 				b := w.setTLS(trusting("shop.example", ours), endpoint("10.0.0.1:443"), endpoint("10.0.0.2:443"))
 				peers := func() (n int) {
 					w.settle()
@@ -42,6 +46,7 @@ func TestPeersAreForgotten(t *testing.T) {
 				}
 				use(nil)
 				for i := range certificates {
+					time.Sleep(time.Second) // so that they are not forgotten in this order
 					use(&certificates[i])
 				}
 				if n := peers(); n != 5 { // three with a connection, and both endpoints without an identity

@@ -127,6 +127,7 @@ func (p *Pool) Put(c *Conn) {
 func (p *Pool) Discard(c *Conn) {
 	c.peer.endpoint.countActive(-1)
 	if c.session != nil {
+		p.doubt(c.session)
 		p.release(c)
 	} else {
 		c.Close()

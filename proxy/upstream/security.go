@@ -73,12 +73,10 @@ func (s *security) settings(identity *tls.Certificate, t *ticket, protocols []st
 		ClientSessionCache: t,
 		InsecureSkipVerify: true,
 		VerifyConnection: func(c tls.ConnectionState) error {
-			err := s.verify(c.PeerCertificates)
-			if err == nil {
-				return nil
+			if err := s.verify(c.PeerCertificates); err != nil {
+				return &tls.CertificateVerificationError{UnverifiedCertificates: c.PeerCertificates, Err: err}
 			}
-			*t = ticket{} // a new certificate is to have its chance
-			return &tls.CertificateVerificationError{UnverifiedCertificates: c.PeerCertificates, Err: err}
+			return nil
 		},
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			if identity == nil {

@@ -216,23 +216,46 @@ func TestHandshakeFails(t *testing.T) {
 		}, "alpn", 0},
 		{"silence", func(net.Conn) {}, "timeout", upstream.DefaultLimits.ConnectTimeout},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
-				o := w.origin("10.0.0.1:443")
-				o.serve = test.serve
-				b := w.setTLS(trusting("shop.example", ours), endpoint("10.0.0.1:443"))
-				began := time.Now()
-				_, _, err := w.getAs(b, upstream.Want{})
-				if upstream.Reason(err) != test.reason || time.Since(began) != test.after {
-					t.Errorf("got %v (%s) after %v, want %s after %v", err, upstream.Reason(err), time.Since(began), test.reason, test.after)
-				}
-				w.settle()
-				if got := b.Counters(); got.Active != 0 || got.ConnectFailures != 1 {
-					t.Errorf("counters %+v", got)
-				}
+		for _, protocol := range []config.AppProtocol{config.AppHTTP, config.AppWebSocket} { // with a shared connect, and with one of its own
+			t.Run(test.name+" "+string(protocol), func(t *testing.T) {
+				inWorld(t, func(t *testing.T, w *world) {
+					o := w.origin("10.0.0.1:443")
+					o.serve = test.serve
+					b := w.apply(&config.Backend{Name: "web", Protocol: protocol, TLS: trusting("shop.example", ours), Endpoints: []config.Endpoint{endpoint("10.0.0.1:443")}})
+					began := time.Now()
+					_, _, err := w.getAs(b, upstream.Want{})
+					if upstream.Reason(err) != test.reason || time.Since(began) != test.after {
+						t.Errorf("got %v (%s) after %v, want %s after %v", err, upstream.Reason(err), time.Since(began), test.reason, test.after)
+					}
+					w.settle()
+					if got := b.Counters(); got.Active != 0 || got.ConnectFailures != 1 || o.open() != 0 {
+						t.Errorf("counters %+v, %d open", got, o.open())
+					}
+				})
 			})
-		})
+		}
 	}
+}
+
+// The deadline of the connect is not that of what follows.
+func TestTLSIsWithoutDeadlines(t *testing.T) {
+	ours := newAuthority("ours")
+	inWorld(t, func(t *testing.T, w *world) {
+		w.echoTLS("10.0.0.1:443", &tls.Config{Certificates: []tls.Certificate{ours.issue("shop.example")}})
+		c, _, err := w.getAs(w.setTLS(trusting("shop.example", ours), endpoint("10.0.0.1:443")), upstream.Want{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * upstream.DefaultLimits.ConnectTimeout)
+		w.do(func() {
+			if _, err = c.Write([]byte("x")); err == nil {
+				_, err = c.Read(make([]byte, 1))
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // What cannot be verified is never spoken to.

@@ -23,6 +23,9 @@ type session struct {
 	// has been asked for.
 	renewAt time.Time
 	worn    bool
+	// quietSince is when the peer was heard last, or when requests began to wait
+	// for it, if that was later.
+	quietSince time.Time
 	// place is where the session stands among the pool's idle connections.
 	place     *Conn
 	idleSince time.Time
@@ -45,7 +48,7 @@ func (p *Pool) adopt(peer *peer, l line) *session {
 	}
 	peer.sessions, peer.http1 = append(peer.sessions, s), false
 	s.timer = p.loop.AfterFunc(p.limits.IdleTimeout, func() { p.checkIdle(s) })
-	s.Session = mux.NewClient(l.Conn, &mux.ClientOptions{Closed: func(string, error) {
+	s.Session = mux.NewClient(ear{l.Conn, s}, &mux.ClientOptions{Closed: func(string, error) {
 		p.remove(s)
 		p.loop.Post(func() { // somebody may be about to open a stream
 			p.serve(peer)
@@ -53,6 +56,32 @@ func (p *Pool) adopt(peer *peer, l line) *session {
 		})
 	}})
 	return s
+}
+
+// ear hears that the peer is there.
+type ear struct {
+	loop.Conn
+	session *session
+}
+
+// TryRead implements loop.Conn.
+func (e ear) TryRead(p []byte) (int, error) {
+	n, err := e.Conn.TryRead(p)
+	if n > 0 {
+		e.session.quietSince = e.Loop().Now()
+	}
+	return n, err
+}
+
+// maxSilence is how long a peer may say nothing at all when a request is given
+// up. The connection may lead nowhere, and TCP takes long to find that out.
+const maxSilence = time.Second
+
+// doubt retires a session that a request was given up on, if the peer was silent.
+func (p *Pool) doubt(s *session) {
+	if p.loop.Now().Sub(s.quietSince) >= maxSilence && !s.retired {
+		p.retire(s)
+	}
 }
 
 // stream opens one on the first session that has room, if one has.
@@ -103,9 +132,13 @@ func (p *Pool) use(s *session, stream *mux.Stream) *Conn {
 		p.unlink(s.place)
 	}
 	c := &Conn{Conn: stream, peer: s.peer, session: s, stream: stream, reused: s.opened > 0}
+	now := p.loop.Now()
+	if s.users == 0 {
+		s.quietSince = now
+	}
 	s.users++
 	s.opened++
-	if now := p.loop.Now(); s.opened == p.limits.SessionStreams || !now.Before(s.renewAt) {
+	if s.opened == p.limits.SessionStreams || !now.Before(s.renewAt) {
 		s.renewAt, s.worn = now.Add(renewPause), true
 		p.connectFor(s.peer, &s.peer.queues[offerHTTP2])
 	}

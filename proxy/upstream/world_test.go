@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -191,7 +192,7 @@ func (o *origin) accepted() []net.Conn {
 func (o *origin) open() (n int) {
 	for _, c := range o.accepted() {
 		c.SetReadDeadline(time.Now().Add(time.Nanosecond))
-		if _, err := c.Read(make([]byte, 1)); isTimeout(err) {
+		if _, err := io.Copy(io.Discard, c); isTimeout(err) {
 			n++
 		}
 	}
