@@ -14,6 +14,8 @@ type stream interface {
 	loop.Conn
 	// Request moves the request's head into r.
 	Request(r *message.Request)
+	// Aborted reports whether the client has given the request up.
+	Aborted() bool
 	// WriteResponse sends an interim or the final head; end says that neither
 	// a body nor trailer fields follow.
 	WriteResponse(r *message.Response, end bool) error
@@ -62,6 +64,7 @@ func (x *exchange) serveStream() {
 	st.Request(&x.req)
 	x.note()
 	x.reqBody.startStream(st, x.req.BodyLength == 0)
+	x.aborted = st.Aborted() // while other handlers ran
 	if x.memory() != MemoryPlenty {
 		x.from.session.Drain()
 	}

@@ -555,3 +555,31 @@ func TestIdleConnectionsOfHTTP2HoldNoBuffers(t *testing.T) {
 		t.Logf("an idle connection costs %d bytes", each)
 	}
 }
+
+// Requests that are given up as soon as they were made reach no backend.
+func TestRequestsThatAreResetAtOnceReachNoBackend(t *testing.T) {
+	onBoth(t, func(g *gateway) {
+		var seen atomic.Int64
+		g.serve(g.origin(func(w http.ResponseWriter, r *http.Request) {
+			seen.Add(1)
+			hello(w, r)
+		}), config.Rule{})
+		f := g.frames()
+		f.get(1, "a", "/")
+		f.want(1, 200, "hello /")
+		var burst bytes.Buffer
+		through := f.Framer
+		f.Framer = http2.NewFramer(&burst, nil)
+		for id := uint32(3); id < 100; id += 2 {
+			f.get(id, "a", "/")
+			f.WriteRSTStream(id, http2.ErrCodeCancel)
+		}
+		f.Framer = through
+		f.conn.Write(burst.Bytes())
+		f.get(101, "a", "/last")
+		f.want(101, 200, "hello /last")
+		if n := seen.Load(); n > 4 { // the burst may come in two pieces
+			g.Errorf("%d of 51 requests reached the backend", n)
+		}
+	})
+}

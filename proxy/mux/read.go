@@ -143,6 +143,9 @@ func (st *Stream) Buffered() bool {
 	return len(st.left) > 0 || len(st.in) > 0 || st.endOf() != nil
 }
 
+// Aborted reports whether the stream has ended before its time.
+func (st *Stream) Aborted() bool { return st.err != nil }
+
 // Ended reports whether Next has given out all of a body that has come to its end.
 func (st *Stream) Ended() bool { return st.remoteEnded && len(st.left) == 0 && len(st.in) == 0 }
 
