@@ -50,14 +50,18 @@ func (out *outbound) release() {
 	out.bytes = nil
 }
 
-// control appends frames that the peer has caused. If too many wait, it does not read.
+// control appends frames that the peer has caused. If too many gather while
+// earlier bytes wait, it does not read.
 func (s *Session) control(appendTo func([]byte) []byte) {
 	out := &s.output
 	if s.state != stateOpen {
 		return
 	}
 	out.bytes = appendTo(out.room())
-	if out.controls++; out.controls > s.limits.Controls || len(out.bytes) > s.limits.Buffered {
+	if out.flushing {
+		out.controls++
+	}
+	if out.controls > s.limits.Controls || len(out.bytes) > s.limits.Buffered {
 		s.lose(word(http2.EnhanceYourCalm), errFlood)
 		return
 	}

@@ -3,7 +3,6 @@ package mux_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -11,8 +10,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-
-	"golang.org/x/net/http2"
 
 	"github.com/sluicegateway/sluice/proxy/message"
 	"github.com/sluicegateway/sluice/proxy/mux"
@@ -41,12 +38,13 @@ func echo(st *mux.Stream) {
 
 // client is Go's own, over connections of the world's network.
 func (w *world) client(addr netip.AddrPort) *http.Client {
-	transport := &http2.Transport{
-		AllowHTTP: true,
-		DialTLSContext: func(ctx context.Context, _, _ string, _ *tls.Config) (net.Conn, error) {
+	transport := &http.Transport{
+		Protocols: new(http.Protocols),
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return w.network.Dial(ctx, "tcp", addr.String())
 		},
 	}
+	transport.Protocols.SetUnencryptedHTTP2(true)
 	w.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }

@@ -162,7 +162,7 @@ func (s *Session) Drain() {
 		s.endIfDone()
 		return
 	}
-	s.control(func(b []byte) []byte {
+	s.append(func(b []byte) []byte {
 		b = http2.AppendGoAway(b, http2.MaxStream, http2.NoError, "")
 		return http2.AppendPing(b, false, drainPing)
 	})
@@ -184,7 +184,7 @@ func (s *Session) tellLast(code http2.ErrCode, debug string) {
 	if !s.server() {
 		last = 0
 	}
-	s.control(func(b []byte) []byte { return http2.AppendGoAway(b, last, code, debug) })
+	s.append(func(b []byte) []byte { return http2.AppendGoAway(b, last, code, debug) })
 	s.endIfDone()
 }
 
@@ -225,10 +225,7 @@ func (s *Session) end(code http2.ErrCode, reason string, err error) {
 		if !s.server() {
 			last = 0
 		}
-		s.control(func(b []byte) []byte { return http2.AppendGoAway(b, last, code, debug) })
-	}
-	if s.state != stateOpen { // the control frame was one too many
-		return
+		s.append(func(b []byte) []byte { return http2.AppendGoAway(b, last, code, debug) })
 	}
 	s.state, s.reason, s.cause = stateEnding, reason, err
 	s.lingers = s.limits.Buffered
