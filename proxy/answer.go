@@ -16,6 +16,9 @@ func (x *exchange) fail(f failure) {
 		return
 	}
 	x.log.Failure = f.reason
+	if x.failCall(f) {
+		return
+	}
 	text := statusText(f.status) + "\n"
 	x.resp.Reset()
 	x.resp.Status = f.status

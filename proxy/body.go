@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/sluicegateway/sluice/proxy/grpc"
 	"github.com/sluicegateway/sluice/proxy/http1"
 	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/message"
@@ -33,6 +34,10 @@ type body struct {
 	taken    int64  // bytes given out
 	ended    bool
 	copies   bool // the connections cannot splice
+
+	// text, where it is not nil, reads the body out of base64, into plain.
+	text  *grpc.TextDecoder
+	plain []byte
 }
 
 type framing uint8
@@ -66,6 +71,30 @@ func (b *body) startStream(s stream, empty bool) {
 // next returns some bytes of the body, valid until the next call, or io.EOF
 // after the last one.
 func (b *body) next() ([]byte, error) {
+	if b.text == nil {
+		return b.encoded()
+	}
+	for {
+		data, err := b.encoded()
+		if err != nil && err != io.EOF {
+			return nil, err
+		}
+		plain, bad := b.text.Append(b.plain[:0], data)
+		if bad == nil && b.ended {
+			bad = b.text.End()
+		}
+		b.plain = plain
+		switch {
+		case bad != nil:
+			return nil, bad
+		case err != nil || len(plain) > 0:
+			return plain, err
+		}
+	}
+}
+
+// encoded returns the next bytes as they came.
+func (b *body) encoded() ([]byte, error) {
 	if b.framing == framingStream {
 		return b.nextOfStream()
 	}
@@ -230,6 +259,7 @@ func (b *body) release() {
 	}
 	b.scratch, b.raw, b.conn, b.stream, b.hard = nil, nil, nil, nil, time.Time{}
 	b.ahead, b.aheadErr = nil, nil
+	b.text, b.plain = nil, nil
 }
 
 // earlier returns the earlier of two times, of which b may be zero for none.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicegateway/sluice/observe"
 	"github.com/sluicegateway/sluice/proxy/filter"
+	"github.com/sluicegateway/sluice/proxy/grpc"
 	"github.com/sluicegateway/sluice/proxy/http1"
 	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/message"
@@ -41,6 +42,7 @@ type exchange struct {
 	continued     bool        // the client has its 100 (Continue)
 
 	match    route.Match[*Action]
+	web      *grpc.Web        // the request came in gRPC-Web, and is one in gRPC now
 	identity *tls.Certificate // of the listener, for backends that ask for one
 	filters  filter.Exchange
 
@@ -122,7 +124,7 @@ func (x *exchange) clear() {
 	x.req.Reset()
 	x.resp.Reset()
 	x.filters.Reset()
-	x.match, x.identity = route.Match[*Action]{}, nil
+	x.match, x.identity, x.web = route.Match[*Action]{}, nil, nil
 	x.to.release(outBuffer)
 	x.deadline, x.log, x.uploadErr = time.Time{}, observe.Request{}, failure{}
 	x.replayable, x.uploading, x.uploadStopped, x.continued = false, false, false, false
@@ -150,7 +152,9 @@ func (x *exchange) serveOne() fate {
 // client's connection.
 func (x *exchange) handle() fate {
 	x.client.OnAbort(x.onAbort)
-	x.answer()
+	if !x.aborted {
+		x.answer()
+	}
 	x.client.OnAbort(nil)
 	end := x.settle()
 	if end != fateTaken {
@@ -176,7 +180,7 @@ func (x *exchange) answer() {
 		return
 	}
 	action := x.match.Rule.Action
-	if t := action.Timeouts.Request; t > 0 {
+	if t := x.patience(action); t > 0 {
 		x.deadline = x.Loop.Now().Add(t)
 		x.reqBody.hard, x.to.hard, x.respBody.hard = x.deadline, x.deadline, x.deadline
 	}

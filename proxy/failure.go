@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/sluicegateway/sluice/proxy/grpc"
 	"github.com/sluicegateway/sluice/proxy/http1"
 	"github.com/sluicegateway/sluice/proxy/http2"
 	"github.com/sluicegateway/sluice/proxy/loop"
@@ -95,6 +96,8 @@ func (x *exchange) clientFailure(err error) failure {
 		return clientReset
 	case errors.As(err, &bad):
 		return clientMalformedBody.as(bad.Status)
+	case err == grpc.ErrText:
+		return clientMalformedBody
 	case errors.Is(err, os.ErrDeadlineExceeded) && x.overdue():
 		return requestTimeout
 	case errors.Is(err, os.ErrDeadlineExceeded):

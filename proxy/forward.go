@@ -27,6 +27,9 @@ func (x *exchange) forward(action *Action) {
 		}
 		x.req.Upgrade = ""
 	}
+	if action.GRPC {
+		x.beginWeb()
+	}
 	if f := x.gatherBody(action, target); !f.none() {
 		x.fail(f)
 		return

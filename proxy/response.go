@@ -19,6 +19,7 @@ func (x *exchange) relay(action *Action, target *Target) failure {
 	}
 	// A backend that has declined an upgrade may take what follows for frames.
 	reuse := !x.resp.Close && !x.resp.UntilClose && x.req.Upgrade == ""
+	web := x.endWeb()
 	target.Filters.Response(&x.filters, &x.resp)
 	action.Filters.Response(&x.filters, &x.resp)
 	if x.resp.Status == 101 {
@@ -29,13 +30,20 @@ func (x *exchange) relay(action *Action, target *Target) failure {
 		x.cutShort(true, err)
 		return failure{}
 	}
-	if written, err := copyBody(&x.to, &x.respBody); err != nil {
+	if written, err := x.relayBody(web); err != nil {
 		x.cutShort(written, err)
 		return failure{}
 	}
 	x.stopUpload()
 	x.up.letGo(reuse && x.up.sent && len(x.respBody.raw) == 0)
 	return failure{}
+}
+
+func (x *exchange) relayBody(web bool) (written bool, err error) {
+	if web {
+		return x.sendWeb()
+	}
+	return copyBody(&x.to, &x.respBody)
 }
 
 // cutShort ends a response that cannot be completed: the client must see that.
@@ -45,6 +53,9 @@ func (x *exchange) cutShort(written bool, err error) {
 		f = x.clientFailure(err)
 	}
 	x.log.Failure = f.reason
+	if !written && x.endCall(f) {
+		return
+	}
 	x.aborted = true
 	x.client.Abort()
 }

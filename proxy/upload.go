@@ -18,7 +18,7 @@ func (x *exchange) gatherBody(action *Action, target *Target) failure {
 	case b.complete():
 	case b.framing == framingCounted && int64(len(b.raw)) >= b.left:
 		x.gathered, err = b.next()
-	case b.framing == framingStream && b.buffered():
+	case b.framing == framingStream && b.text == nil && b.buffered():
 		x.gathered, err = b.whole(x.Limits.ReplayBytes)
 	}
 	if err == nil && !b.complete() && x.mayKeepBody() && (action.Retry != nil || len(action.Mirrors) > 0 || len(target.Mirrors) > 0) {

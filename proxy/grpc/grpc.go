@@ -96,8 +96,15 @@ func CodeOf(status int) Code {
 func SetStatus(r *message.Response, code Code, text string) {
 	r.Status = 200
 	r.Header.Set("Content-Type", ContentType)
-	r.Header.Set("Grpc-Status", strconv.Itoa(int(code)))
-	r.Header.Set("Grpc-Message", encodeMessage(text))
+	r.Header.Fields = append(r.Header.Fields, Trailer(code, text).Fields...)
+}
+
+// Trailer is the trailer that ends a call with a status.
+func Trailer(code Code, text string) message.Header {
+	return message.Header{Fields: []message.Field{
+		{Name: "grpc-status", Value: strconv.Itoa(int(code))},
+		{Name: "grpc-message", Value: encodeMessage(text)},
+	}}
 }
 
 // encodeMessage is text as a Grpc-Message: bytes that are not printable, and "%",
