@@ -170,6 +170,11 @@ func TestEndpointThatChangesItsChoice(t *testing.T) {
 			w.discard(c)
 			w.settle()
 		}
+		before := b.Counters().Connects
+		w.burst(b, upstream.Want{}, 10)
+		if n := b.Counters().Connects - before; n != 1 {
+			t.Errorf("%d connects for 10 requests of an endpoint that speaks HTTP/2 now", n)
+		}
 	})
 }
 

@@ -102,8 +102,8 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 					w.discard(c)
 				}
 				w.settle()
-				if got := b.Counters(); got.Active != 0 {
-					t.Errorf("counters %+v", got)
+				if got := b.Counters(); got.Active != 0 || w.idle() != 1 {
+					t.Errorf("counters %+v, %d idle, want one session", got, w.idle())
 				}
 			})
 		})

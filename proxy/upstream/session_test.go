@@ -125,6 +125,7 @@ func TestStreamsAreBounded(t *testing.T) {
 			t.Errorf("got %v after %v", err, time.Since(began))
 		}
 		late := w.start(b, upstream.Want{}, 3)
+		w.settle()
 		w.put(conns[0], conns[10], conns[19])
 		w.settle()
 		for _, g := range late {
