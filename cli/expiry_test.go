@@ -73,3 +73,27 @@ func TestCheckWarnsOfCertificatesThatExpire(t *testing.T) {
 		})
 	}
 }
+
+func TestCheckWarnsOfAuthoritiesThatExpire(t *testing.T) {
+	var secret corev1.Secret
+	if err := yaml.Unmarshal(certificate(t, "old", -time.Minute), &secret); err != nil {
+		t.Fatal(err)
+	}
+	text, err := yaml.Marshal(&corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Name: "authorities"},
+		Data:       map[string]string{"ca.crt": string(secret.Data[corev1.TLSCertKey])},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "authorities.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("sluice", "check", file).CombinedOutput()
+	want := "authorities.yaml:3:11: warning: ConfigMap default/authorities data[ca.crt]: the certificate has expired on "
+	if err != nil || !bytes.Contains(out, []byte(want)) {
+		t.Errorf("%v; %s\nwant %q", err, out, want)
+	}
+}
