@@ -35,6 +35,21 @@ func TestPoolReusesTheYoungest(t *testing.T) {
 	})
 }
 
+// For another try after a connection that was idle has failed.
+func TestDialMakesANewConnection(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		o := w.origin("10.0.0.1:80")
+		b := w.set("web", endpoint("10.0.0.1:80"))
+		c, _ := w.mustGet(b)
+		w.put(c)
+		var fresh *upstream.Conn
+		w.do(func() { fresh, _ = w.pool.Dial(b.Endpoints()[0], upstream.Want{}) })
+		if fresh == c || w.idle() != 1 || o.open() != 2 || b.Counters().Reused != 0 {
+			t.Errorf("the same: %v, %d idle, %d open, %+v", fresh == c, w.idle(), o.open(), b.Counters())
+		}
+	})
+}
+
 // A response that no request asked for must never answer the next one.
 func TestPoolDiscardsAnIdleConnection(t *testing.T) {
 	for _, test := range []struct {
