@@ -164,12 +164,11 @@ func (t *ruleTranslator) protocol(field string, service *corev1.Service, port *c
 		return unsupported(fmt.Sprintf("%s is for %s; HTTP needs TCP", where, port.Protocol), "write a TCP port")
 	}
 	protocol := deref(port.AppProtocol)
+	if t.route.Kind == snapshot.KindGRPCRoute && appProtocol(port) == config.AppWebSocket {
+		return unsupported(fmt.Sprintf("%s speaks %s, which carries no gRPC", where, protocol), "write a port that speaks HTTP/2, with appProtocol kubernetes.io/h2c or none")
+	}
 	switch strings.ToLower(protocol) {
-	case "", "http", "kubernetes.io/h2c", "h2c", "http2", "grpc":
-	case "kubernetes.io/ws":
-		if t.route.Kind == snapshot.KindGRPCRoute {
-			return unsupported(fmt.Sprintf("%s speaks %s, which carries no gRPC", where, protocol), "write a port that speaks HTTP/2, with appProtocol kubernetes.io/h2c or none")
-		}
+	case "", "http", "kubernetes.io/h2c", "h2c", "http2", "grpc", "kubernetes.io/ws":
 	case "kubernetes.io/wss", "https", "wss", "tls":
 		if policyFor(t.r, snapshot.KeyOf(service), port.Name) == nil {
 			return unsupported(fmt.Sprintf("%s speaks %s, which is in TLS, and no BackendTLSPolicy says how to verify it", where, protocol), "write a BackendTLSPolicy for the Service, or remove appProtocol if the port speaks clear text")
