@@ -57,7 +57,11 @@ func TestLimitsOfAListener(t *testing.T) {
 	withSettings(t, config.ClientSettings{Limits: config.ClientLimits{Connections: 2}}, func(g *gateway, ask func() *client) {
 		ask()
 		last := ask()
+		start := time.Now()
 		g.dial().wantClosed()
+		if time.Since(start) > time.Second {
+			g.Error("one connection too many has idled until its time was over")
+		}
 		last.Close()
 		synctest.Wait()
 		c := ask()
