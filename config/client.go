@@ -31,14 +31,17 @@ type ClientLimits struct {
 	// Streams is how many requests one connection of HTTP/2 or HTTP/3 may have
 	// under way.
 	Streams int
-	// Connections is how many connections one address and port may have.
+	// Connections is how many connections one address and port may have; of
+	// listeners that share a socket the least holds.
 	Connections int64
 }
 
 // ClientTimeouts bound how long a client may take.
 type ClientTimeouts struct {
-	// Handshake bounds the TLS handshake, Head the head of a request from its
-	// first byte, BodyIdle a pause within a body, and Idle one between requests.
+	// Handshake bounds the TLS handshake; of listeners that share a socket the
+	// least holds, as nobody knows yet which of them a client is for. Head bounds
+	// the head of a request from its first byte, BodyIdle a pause within a body,
+	// and Idle one between requests.
 	Handshake, Head, BodyIdle, Idle time.Duration
 }
 

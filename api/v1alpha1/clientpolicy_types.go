@@ -77,7 +77,7 @@ type ClientPolicySpec struct {
 	// TrustedProxies are the addresses, in CIDR notation, of proxies in front of
 	// the Gateway. The X-Forwarded fields and the request id that one of them
 	// sends are believed; those of everybody else are replaced. The default is
-	// to trust nobody.
+	// to trust whom the program was started with, which is nobody unless told.
 	//
 	// +optional
 	// +listType=set
