@@ -18,6 +18,7 @@ var (
 	responseBytesDesc = desc("response_body_bytes_total", "Bytes of response bodies.", "route")
 	failuresDesc      = desc("failures_total", "Requests that failed, by who failed and how.", "reason")
 	handshakesDesc    = desc("tls_handshakes_total", "TLS handshakes with clients, by their result: ok, or why they failed.", "result")
+	sessionsDesc      = desc("http2_connections_total", "HTTP/2 connections of clients that have ended, by their result: ok, or why they were cut.", "result")
 	openDesc          = desc("connections_open", "Client connections that are open, by the address they came in at.", "address")
 	acceptedDesc      = desc("connections_total", "Client connections accepted, by the address they came in at.", "address")
 	logDroppedDesc    = desc("access_log_dropped_total", "Access log records that were not written, because the writer was too slow or failed.")
@@ -30,7 +31,7 @@ var (
 // Describe sends the descriptions of all metrics.
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		requestsDesc, durationDesc, requestBytesDesc, responseBytesDesc, failuresDesc, handshakesDesc,
+		requestsDesc, durationDesc, requestBytesDesc, responseBytesDesc, failuresDesc, handshakesDesc, sessionsDesc,
 		openDesc, acceptedDesc, logDroppedDesc, versionDesc, appliedAtDesc, changesDesc, findingsDesc,
 	} {
 		out <- d
@@ -40,7 +41,8 @@ func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 // Collect sends the present values: the sums over all workers.
 func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	m.mu.Lock()
-	routes, sockets, failures, handshakes := maps.Clone(m.routes), maps.Clone(m.sockets), maps.Clone(m.failures), maps.Clone(m.handshakes)
+	routes, sockets, failures := maps.Clone(m.routes), maps.Clone(m.sockets), maps.Clone(m.failures)
+	handshakes, sessions := maps.Clone(m.handshakes), maps.Clone(m.sessions)
 	m.mu.Unlock()
 
 	for name, r := range routes {
@@ -57,6 +59,9 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	for result, n := range handshakes {
 		out <- counter(handshakesDesc, n, result)
+	}
+	for result, n := range sessions {
+		out <- counter(sessionsDesc, n, result)
 	}
 	out <- counter(logDroppedDesc, m.log.Dropped())
 	out <- counter(changesDesc, m.applied.Load())

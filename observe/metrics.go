@@ -37,8 +37,9 @@ type Metrics struct {
 	routes   map[string]*Route
 	sockets  map[string]*Connections
 	failures map[string]uint64
-	// handshakes counts by result.
+	// handshakes counts by result, and so do sessions.
 	handshakes map[string]uint64
+	sessions   map[string]uint64
 
 	noRoute, otherRoutes *Route
 	otherSockets         *Connections
@@ -58,6 +59,7 @@ func NewMetrics(workers int, log *AccessLog) *Metrics {
 		sockets:    map[string]*Connections{},
 		failures:   map[string]uint64{},
 		handshakes: map[string]uint64{},
+		sessions:   map[string]uint64{},
 	}
 	m.noRoute = m.newRoute()
 	m.otherRoutes = m.newRoute()
@@ -161,6 +163,14 @@ func (m *Metrics) Handshake(result string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.handshakes[result]++
+}
+
+// Session counts a client's connection of HTTP/2 that has ended: "ok", or why
+// it was cut. The words are few and fixed.
+func (m *Metrics) Session(result string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sessions[result]++
 }
 
 // Connections is the handle that client connections at one address are counted by.

@@ -112,14 +112,16 @@ func TestSeriesFollowTheRoutes(t *testing.T) {
 	}
 }
 
-func TestHandshakes(t *testing.T) {
+func TestHandshakesAndSessions(t *testing.T) {
 	m := observe.NewMetrics(1, nil)
-	m.Handshake("ok")
-	m.Handshake("ok")
-	m.Handshake("timeout")
-	want := "sluice_tls_handshakes_total{result=\"ok\"} 2\nsluice_tls_handshakes_total{result=\"timeout\"} 1\n"
-	if got := exposed(t, m, "sluice_tls_handshakes_total"); !strings.HasSuffix(got, want) {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+	for name, count := range map[string]func(string){"sluice_tls_handshakes_total": m.Handshake, "sluice_http2_connections_total": m.Session} {
+		count("ok")
+		count("ok")
+		count("timeout")
+		want := fmt.Sprintf("%[1]s{result=\"ok\"} 2\n%[1]s{result=\"timeout\"} 1\n", name)
+		if got := exposed(t, m, name); !strings.HasSuffix(got, want) {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
 	}
 }
 

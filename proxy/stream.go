@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"cmp"
+	"log/slog"
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy/loop"
@@ -41,7 +43,20 @@ func (c *connection) startStreams(early []byte) {
 	}
 }
 
-func (c *connection) sessionClosed(reason string, err error) { c.close() }
+// cutLogPause is the least time between two lines of a worker's log about
+// sessions that were cut: clients decide how many are.
+const cutLogPause = 100 * time.Millisecond
+
+// sessionClosed runs when the connection has ended, for a reason if it was cut.
+func (c *connection) sessionClosed(reason string, err error) {
+	w := c.worker
+	w.Metrics.Session(cmp.Or(reason, "ok"))
+	if now := w.Loop.Now(); reason != "" && now.Sub(w.cutLogged) >= cutLogPause {
+		w.cutLogged = now
+		w.Log.Debug("an HTTP/2 connection was cut", slog.String("client", c.client), slog.Any("address", c.socket.Bind), slog.String("reason", reason), slog.Any("error", err))
+	}
+	c.close()
+}
 
 // serveStream starts the exchange of a stream.
 func (c *connection) serveStream(st *mux.Stream) {

@@ -65,6 +65,7 @@ type Worker struct {
 	connections map[*connection]struct{}
 	tls         *tlsconn.Server
 	handshakes  handshakes
+	cutLogged   time.Time // when the log was told of an HTTP/2 connection that was cut
 	draining    bool
 	mirrors     int         // copies of requests that are under way
 	exchanges   []*exchange // of HTTP/1.1, with the buffers that it takes

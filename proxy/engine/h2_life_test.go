@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"runtime"
@@ -581,6 +583,38 @@ func TestRequestsThatAreResetAtOnceReachNoBackend(t *testing.T) {
 		f.want(101, 200, "ok")
 		if n := connections.Load(); n > 4 { // the burst may come in two pieces
 			g.Errorf("51 requests, 49 of which were given up, took %d connections", n)
+		}
+	})
+}
+
+// Connections that end are counted by how; the log has some that were cut.
+func TestConnectionsOfHTTP2AreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		metrics := observe.NewMetrics(1, nil)
+		var log bytes.Buffer
+		g := newGateway(t, engine.Options{Workers: 1, Network: memnet.New(), Metrics: metrics,
+			Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+		g.serve(g.origin(hello), config.Rule{})
+		fine, wrong, silent := g.frames(), g.frames(), g.dial()
+		fine.get(1, "a", "/")
+		fine.want(1, 200, "hello /")
+		fine.conn.Close()
+		wrong.WriteData(1, true, nil) // of a stream that was never opened
+		for wrong.next() {
+		}
+		io.WriteString(silent.Conn, http2.ClientPreface)
+		io.Copy(io.Discard, silent.in)
+		silent.Close()
+		synctest.Wait()
+		want := map[string]float64{"ok": 1, "protocol_error": 1, "settings_timeout": 1}
+		if got := counted(t, metrics, "sluice_http2_connections_total"); !maps.Equal(got, want) {
+			t.Errorf("counted %v, want %v", got, want)
+		}
+		if n := g.engine.Connections(); n != 0 {
+			t.Errorf("%d connections are open", n)
+		}
+		if lines := strings.Count(log.String(), "an HTTP/2 connection was cut"); lines != 2 {
+			t.Errorf("the log has %d lines of 2:\n%s", lines, log.String())
 		}
 	})
 }

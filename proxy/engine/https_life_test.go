@@ -374,6 +374,12 @@ func TestAPortChangesItsProtocol(t *testing.T) {
 // handshakes is what the metrics have counted.
 func handshakes(t testing.TB, m *observe.Metrics) map[string]float64 {
 	t.Helper()
+	return counted(t, m, "sluice_tls_handshakes_total")
+}
+
+// counted are the values of a counter by its label.
+func counted(t testing.TB, m *observe.Metrics, name string) map[string]float64 {
+	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(m)
 	families, err := registry.Gather()
@@ -383,7 +389,7 @@ func handshakes(t testing.TB, m *observe.Metrics) map[string]float64 {
 	counts := map[string]float64{}
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
-			if family.GetName() == "sluice_tls_handshakes_total" {
+			if family.GetName() == name {
 				counts[metric.GetLabel()[0].GetValue()] = metric.GetCounter().GetValue()
 			}
 		}
