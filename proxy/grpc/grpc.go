@@ -72,7 +72,8 @@ const (
 
 // CodeOf is the status that stands for one of HTTP, as clients of gRPC read one
 // that comes without a status of gRPC (http-grpc-status-mapping.md), but that a
-// 504 tells of a deadline.
+// 504 tells of a deadline, and a 500 of what a GRPCRoute cannot lead anywhere
+// (Gateway API, GRPCRouteRule.backendRefs).
 func CodeOf(status int) Code {
 	switch status {
 	case 400, 431:
@@ -83,7 +84,7 @@ func CodeOf(status int) Code {
 		return PermissionDenied
 	case 404:
 		return Unimplemented
-	case 429, 502, 503:
+	case 429, 500, 502, 503:
 		return Unavailable
 	case 504:
 		return DeadlineExceeded
