@@ -15,7 +15,7 @@ import (
 type connection struct {
 	worker   *Worker
 	conn     loop.Conn
-	secure   *tlsconn.Conn // conn after its handshake, nil in clear text
+	secure   *tlsconn.Peer // what its handshake has shown, nil before and in clear text
 	socket   *Socket
 	limits   *Limits // what the client may cost, by the settings
 	settings *Settings

@@ -82,7 +82,7 @@ func (h *handshake) shake() fate {
 	case err == nil:
 		w.Metrics.Handshake("ok")
 		c.conn.SetWriteDeadline(time.Time{})
-		c.conn, c.secure = secure, secure
+		c.conn, c.secure = secure, secure.Peer()
 		c.follow(w.State.Load())
 		c.recheck(w.State.Load()) // it may be another one than the handshake's
 		if secure.Protocol() == "h2" {

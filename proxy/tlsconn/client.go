@@ -22,7 +22,7 @@ const maxAnswer = 64 << 10
 // The error is an [*Error]; the connection is then to be closed by the caller.
 func (c *Client) Handshake(raw loop.Conn, deadline time.Time, settings *tls.Config) (*Conn, error) {
 	conn := newConn(&c.side, raw)
-	conn.name, conn.resumes = settings.ServerName, true
+	conn.peer.name, conn.resumes = settings.ServerName, true
 	conn.tls = tls.Client((*transport)(conn), settings)
 	if err := conn.handshake(deadline, maxAnswer); err != nil {
 		return nil, err

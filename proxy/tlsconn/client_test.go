@@ -93,8 +93,8 @@ func TestClientAgreesOnAProtocol(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Protocol() != "h2" || c.ServerName() != "backend.example" {
-			t.Errorf("protocol %q of %q", c.Protocol(), c.ServerName())
+		if c.Protocol() != "h2" || c.Peer().ServerName() != "backend.example" {
+			t.Errorf("protocol %q of %q", c.Protocol(), c.Peer().ServerName())
 		}
 		got := make([]byte, 5)
 		if _, err := c.Write([]byte("hello")); err != nil {

@@ -102,16 +102,25 @@ func (p *Profile) chainsOf(state tls.ConnectionState) [][]*x509.Certificate {
 	return chains
 }
 
-// Admits reports whether the profile would let the connection's client in, as
+// Peer is what a handshake has shown of a client.
+type Peer struct {
+	name   string
+	chains [][]*x509.Certificate // from its certificate to authorities
+}
+
+// ServerName is what the client asked for, in lower case; often empty.
+func (c *Peer) ServerName() string { return c.name }
+
+// Admits reports whether the profile would let a client in, as
 // far as its certificate goes: one that another profile of the listener took may
 // come from an authority that is trusted no more. nil admits nobody.
-func (p *Profile) Admits(c *Conn) bool {
+func (p *Profile) Admits(c *Peer) bool {
 	return p != nil && (p.clients != ValidOnly || p.Verifies(c) != nil)
 }
 
-// Verifies returns the certificate of the connection's client if one of the
+// Verifies returns the certificate of a client if one of the
 // profile's authorities vouches for it, else nil.
-func (p *Profile) Verifies(c *Conn) *x509.Certificate {
+func (p *Profile) Verifies(c *Peer) *x509.Certificate {
 	if p == nil || p.clients == NoCertificate {
 		return nil
 	}

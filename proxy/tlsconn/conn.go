@@ -2,7 +2,6 @@ package tlsconn
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"net/netip"
 	"os"
@@ -23,11 +22,10 @@ type Conn struct {
 	side   *side
 	raw    loop.Conn
 	tls    *tls.Conn
-	name   string
 	closed error // what operations return after Close
 
-	profile *Profile              // of the listener that took the connection
-	chains  [][]*x509.Certificate // from a client's certificate to authorities
+	profile *Profile // of the listener that took the connection
+	peer    Peer
 
 	// The handshake's.
 	server *Server // nil on the side of backends
@@ -75,13 +73,13 @@ func (c *Conn) handshake(deadline time.Time, limit int) error {
 	}
 	c.left = unlimited
 	if err != nil {
-		return &Error{Reason: c.reason(err), ServerName: c.name, Err: err}
+		return &Error{Reason: c.reason(err), ServerName: c.peer.name, Err: err}
 	}
 	return nil
 }
 
-// ServerName is what the client asked for, in lower case; often empty.
-func (c *Conn) ServerName() string { return c.name }
+// Peer is what the handshake has shown of the client.
+func (c *Conn) Peer() *Peer { return &c.peer }
 
 // Protocol is the one that both sides agreed on (RFC 7301), empty for none.
 func (c *Conn) Protocol() string { return c.tls.ConnectionState().NegotiatedProtocol }

@@ -33,8 +33,10 @@ type Options struct {
 // concurrent use.
 type Profile struct {
 	settings *tls.Config
-	// stranger are the settings for clients that offer other protocols only.
+	// stranger are the settings for clients that offer other protocols only,
+	// quic those for QUIC, nil without TLS 1.3.
 	stranger     *tls.Config
+	quic         *tls.Config
 	certificates Certificates
 	clients      ClientAuth
 	authorities  *Authorities
@@ -76,6 +78,7 @@ func NewProfile(o *Options) *Profile {
 		p.settings.NextProtos = o.Protocols
 	}
 	p.ask(p.settings)
+	p.quic = quicSettings(p.settings)
 	if !slices.Contains(p.settings.NextProtos, "http/1.1") {
 		p.stranger = p.settings.Clone()
 		p.stranger.NextProtos = []string{"none"}

@@ -75,7 +75,7 @@ func (s *Server) Handshake(raw loop.Conn, deadline time.Time, choose func(name s
 	if err != nil {
 		return nil, err
 	}
-	c.chains = c.profile.chainsOf(c.tls.ConnectionState())
+	c.peer.chains = c.profile.chainsOf(c.tls.ConnectionState())
 	return c, nil
 }
 
@@ -106,13 +106,13 @@ func beforeHandshake(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	c := (*Conn)(hello.Conn.(*transport))
 	named := len(hello.ServerName) <= maxName
 	if named {
-		c.name = strings.ToLower(hello.ServerName)
+		c.peer.name = strings.ToLower(hello.ServerName)
 	}
 	if err := c.server.turns.wait(c.raw, c.writeBy); err != nil {
 		return nil, err
 	}
 	if named {
-		c.profile = c.choose(c.name)
+		c.profile = c.choose(c.peer.name)
 	}
 	if c.profile == nil {
 		return nil, nil
