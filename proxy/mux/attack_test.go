@@ -132,6 +132,7 @@ func TestAttacks(t *testing.T) {
 						w.Fatalf("%d were let in", i)
 					}
 					attack.next(p, i) // an error is the end, of which told tells
+					time.Sleep(2 * time.Millisecond)
 					w.settle()
 				}
 				<-gone

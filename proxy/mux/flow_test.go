@@ -55,6 +55,18 @@ func TestWindowHoldsBack(t *testing.T) {
 	})
 }
 
+// Padding is nothing that a handler takes.
+func TestPaddingIsGivenBack(t *testing.T) {
+	inBubble(t, func(w *world) {
+		p := w.rawClient(w.listen(nil, func(st *mux.Stream) { w.loop.Sleep(time.Hour) }))
+		p.headers(1, false, p.post())
+		for range windowSize/256/2 + 1 {
+			p.framer.WriteDataPadded(1, false, []byte("x"), make([]byte, 254))
+		}
+		p.until("WINDOW_UPDATE 1 32")
+	})
+}
+
 func TestMoreThanTheWindow(t *testing.T) {
 	inBubble(t, func(w *world) {
 		limits := mux.DefaultLimits

@@ -115,7 +115,7 @@ func (s *Session) takeReset(f *http2.Frame) {
 	case st == nil, st.err != nil:
 		s.rude(rudeFrame)
 		return
-	case s.server() && !st.ended && !st.headed:
+	case s.server() && !st.headed && s.loop.Now().Sub(st.began) < patience:
 		s.rude(rudeReset)
 	case !st.ended || !st.remoteEnded:
 		s.rude(rudeFrame)

@@ -12,7 +12,7 @@ import (
 // has spent it all is cut off.
 const (
 	rudeFrame     = 1   // PING, PRIORITY, unknown types, what is for closed streams, WINDOW_UPDATE without need
-	rudeReset     = 4   // of a request that has no response yet
+	rudeReset     = 4   // of a request that has no response yet, within patience
 	rudeRefused   = 2   // a stream above the limit
 	rudeSettings  = 5   // and one more for every ten streams that they concern
 	rudeMalformed = 5   // what makes us reset a stream
@@ -20,6 +20,8 @@ const (
 	rudeStall     = 200 // a stream whose window stayed closed while data waited
 
 	forgetTime = 30 * time.Second
+	// patience is what tells those who reset to harm from those who wait in vain.
+	patience = time.Second
 )
 
 // A peer may send updatesPerData WINDOW_UPDATE for each DATA that it got, and

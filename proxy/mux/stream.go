@@ -25,6 +25,7 @@ type Stream struct {
 	ended     bool   // we have sent END_STREAM
 	reset     bool   // we have sent RST_STREAM
 	closed    bool   // its handler has let go
+	began     time.Time
 	refused   bool
 	err       error // why it has ended before its time
 	onAbort   func()
@@ -67,7 +68,7 @@ var _ loop.Conn = (*Stream)(nil)
 // begin gives the stream its identifier and its place.
 func (st *Stream) begin(id uint32) {
 	s := st.session
-	st.id = id
+	st.id, st.began = id, s.loop.Now()
 	st.sendWindow = s.output.streamWindow
 	st.window = max(s.limits.StreamWindow, http2.DefaultWindow)
 	st.recvWindow = st.window
