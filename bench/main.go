@@ -1,6 +1,6 @@
 // Command bench measures what a proxied request costs: Sluice on each of its
 // engines, nginx and a net/http reverse proxy, in front of one origin, on
-// loopback. It prints tables and, with -out, writes them as Markdown.
+// loopback; and with TLS, HTTP/2 and gRPC Sluice, nginx and HAProxy. It prints tables and, with -out, writes them as Markdown.
 //
 //	go run . -sluice ../build/sluice -out RESULTS.md
 //
@@ -39,6 +39,10 @@ func main() {
 		serveReverseProxy(os.Args[2], os.Args[3])
 		return
 	}
+	if len(os.Args) == 3 && os.Args[1] == callServerCommand {
+		serveCalls(os.Args[2])
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	set, err := parseFlags()
@@ -62,7 +66,7 @@ func parseFlags() (settings, error) {
 	flag.StringVar(&connections, "connections", "64,8", "numbers of keep-alive connections")
 	flag.IntVar(&set.routes, "routes", 5000, "routes in the churn measurement")
 	flag.DurationVar(&set.churn, "churn", 3*time.Second, "length of each half of a round of the churn measurement")
-	flag.StringVar(&set.only, "only", "memory,cpu,churn", "what to measure")
+	flag.StringVar(&set.only, "only", "memory,cpu,churn", "what to measure; versions is TLS, HTTP/2 and gRPC beside nginx and HAProxy")
 	flag.Parse()
 	for field := range strings.SplitSeq(connections, ",") {
 		n, err := strconv.Atoi(field)
@@ -99,7 +103,7 @@ func run(ctx context.Context, set settings) error {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, io.Writer, settings, *processes, string) error
-	}{{"memory", measureMemory}, {"cpu", measureCPU}, {"churn", measureChurn}} {
+	}{{"memory", measureMemory}, {"cpu", measureCPU}, {"churn", measureChurn}, {"versions", measureVersions}} {
 		if !strings.Contains(set.only, part.name) {
 			continue
 		}

@@ -17,6 +17,7 @@ type running struct {
 	contestant
 	process *process
 	address string
+	port    int
 	// cost is the processor time of one request in microseconds, a value for each round.
 	cost []float64
 	// rate is requests per second, likewise.
@@ -75,12 +76,17 @@ func (ps *processes) stopAll(all []*running) {
 
 // measure loads the contestant once.
 func (r *running) measure(ctx context.Context, connections int, duration time.Duration) error {
+	return r.measureWith(func() (int, error) { return wrk(ctx, r.address, connections, duration) })
+}
+
+// measureWith loads the contestant once with what returns the number of requests.
+func (r *running) measureWith(load func() (int, error)) error {
 	before, err := r.process.cpu()
 	if err != nil {
 		return err
 	}
 	start := time.Now()
-	requests, err := wrk(ctx, r.address, connections, duration)
+	requests, err := load()
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.name, err)
 	}
@@ -98,8 +104,12 @@ func (r *running) measure(ctx context.Context, connections int, duration time.Du
 }
 
 func writeCPU(w io.Writer, all []*running, connections int) {
-	fmt.Fprintf(w, "\n## Processor time per request, %d keep-alive connections, 128-byte bodies\n\n", connections)
-	fmt.Fprintf(w, "| proxy | µs per request (median of %d) | to nginx (median) | 95 %% interval | requests/s |\n|---|---|---|---|---|\n", len(all[0].cost))
+	writeCost(w, all, fmt.Sprintf("Processor time per request, %d keep-alive connections, 128-byte bodies", connections), "request")
+}
+
+// writeCost writes what one unit of the load has cost.
+func writeCost(w io.Writer, all []*running, title, unit string) {
+	fmt.Fprintf(w, "\n## %s\n\n| proxy | µs per %s (median of %d) | to nginx (median) | 95 %% interval | %ss/s |\n|---|---|---|---|---|\n", title, unit, len(all[0].cost), unit)
 	for _, r := range all {
 		ratio := ratios(r.cost, all[0].cost)
 		low, high := medianInterval(ratio)
@@ -137,6 +147,8 @@ func measureMemory(ctx context.Context, w io.Writer, set settings, ps *processes
 
 var modelName = regexp.MustCompile(`(?m)^model name\s*: (.*)$`)
 
+var haproxyVersion = regexp.MustCompile(`[0-9]+\.[0-9]+\.[0-9]+`)
+
 // writeMachine says where and with what was measured.
 func writeMachine(w io.Writer, set settings) {
 	model := "unknown processor"
@@ -148,7 +160,8 @@ func writeMachine(w io.Writer, set settings) {
 	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	kernel, _, _ := strings.Cut(string(release), "-") // what distributions append says nothing here
 	nginx, _ := exec.Command("nginx", "-v").CombinedOutput()
-	fmt.Fprintf(w, "# Measurements\n\n%d × %s, Linux %s, %s, %s. Load generator, origin and proxy share the processors; everything is on loopback. %d interleaved rounds of %s.\n",
+	haproxy, _ := exec.Command("haproxy", "-v").Output()
+	fmt.Fprintf(w, "# Measurements\n\n%d × %s, Linux %s, %s, %s, HAProxy %s. Load generator, origin and proxy share the processors; everything is on loopback. %d interleaved rounds of %s.\n",
 		runtime.NumCPU(), model, strings.TrimSpace(kernel), runtime.Version(),
-		strings.TrimPrefix(strings.TrimSpace(string(nginx)), "nginx version: "), set.rounds, set.duration)
+		strings.TrimPrefix(strings.TrimSpace(string(nginx)), "nginx version: "), haproxyVersion.Find(haproxy), set.rounds, set.duration)
 }

@@ -177,6 +177,23 @@ func (p *process) waitReady(ctx context.Context, url string) error {
 	}
 }
 
+// waitListening waits until something listens on the port of loopback.
+func (p *process) waitListening(ctx context.Context, port int) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		if c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second); err == nil {
+			return c.Close()
+		}
+		select {
+		case <-ctx.Done():
+			output, _ := os.ReadFile(p.log.Name())
+			return fmt.Errorf("%s does not listen on port %d; it said:\n%s", p.cmd.Args[0], port, output)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // freePort is a loopback port that nothing listens on at the moment.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

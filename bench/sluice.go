@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // gatewayYAML has one listener and one backend, the origin.
@@ -42,6 +44,40 @@ spec:
       responseHeaderModifier: {set: [{name: version, value: "%[3]d"}]}
     backendRefs: [{name: origin, port: 80}]
 `
+
+// versionYAML is the Gateway, the route and what they need for one version.
+const versionYAML = `
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: identity, namespace: default}
+type: kubernetes.io/tls
+data: {tls.crt: %s, tls.key: %s}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: %sRoute
+metadata: {name: all, namespace: default}
+spec:
+  parentRefs: [{name: bench}]
+  rules:
+  - backendRefs: [{name: origin, port: 80}]
+`
+
+func writeVersion(dir string, v version, id *identity, port int, origin string) error {
+	_, originPort, err := net.SplitHostPort(origin)
+	if err != nil {
+		return err
+	}
+	objects, kind := fmt.Sprintf(gatewayYAML, port, originPort), "HTTP"
+	if v.tls {
+		objects = strings.Replace(objects, "protocol: HTTP,", "protocol: HTTPS, tls: {certificateRefs: [{name: identity}]},", 1)
+	}
+	if v.grpc {
+		kind = "GRPC"
+	}
+	objects += fmt.Sprintf(versionYAML, base64.StdEncoding.EncodeToString(id.chainPEM), base64.StdEncoding.EncodeToString(id.keyPEM), kind)
+	return os.WriteFile(filepath.Join(dir, "gateway.yaml"), []byte(objects), 0o600)
+}
 
 func writeGateway(dir string, port int, origin string) error {
 	_, originPort, err := net.SplitHostPort(origin)
