@@ -70,9 +70,13 @@ func (s *State) listenerOf(c *connection) *config.Listener {
 	return socket.Listener(c.secure.ServerName())
 }
 
-// follow holds the client to the settings of a configuration from here on.
+// follow holds the client to the settings of a configuration from here on. A
+// connection that outlives its listener keeps those that it had last.
 func (c *connection) follow(s *State) {
 	next := s.settings(c)
+	if next == nil && c.last != nil {
+		next = c.last.settings(c)
+	}
 	if next == nil {
 		next = &c.worker.Defaults
 	}

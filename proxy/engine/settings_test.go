@@ -133,13 +133,12 @@ func TestHeaderRulesOfAListener(t *testing.T) {
 			Path: config.PathMatch{Type: config.PathPrefix, Value: "/"}, Headers: []config.ValueMatch{{Name: "x-added", Value: "yes"}},
 		}}}
 		g.apply(config.Delta{Routes: []*config.Route{route("httproute/default/web", rule)}})
-		c := ask()
 		for request, status := range map[string]int{
 			get("/"): 200,
 			"OPTIONS * HTTP/1.1\nHost: web.example\nMax-Forwards: 0\n\n": 204,
 			"GET / HTTP/1.1\nHost: \x01\n\n":                             400,
 		} {
-			c = ask()
+			c := ask()
 			c.send(request)
 			r, body := c.response("GET")
 			if r.StatusCode != status || r.Header.Get("Strict-Transport-Security") != "max-age=1" {
@@ -211,6 +210,22 @@ func TestUnknownParametersAreReported(t *testing.T) {
 			if !strings.Contains(fmt.Sprint(report["ns/gw/a"]), want) || report["ns/gw/b"] != nil {
 				g.Errorf("the report is %v, want %q", report, want)
 			}
+		}
+	})
+}
+
+// The last request on a connection whose listener is gone is treated as those
+// before it.
+func TestLastRequestKeepsItsSettings(t *testing.T) {
+	rules := config.ClientSettings{ResponseHeaders: &config.HeaderModifier{Set: []config.Header{{Name: "X-Added", Value: "yes"}}}}
+	withSettings(t, rules, func(g *gateway, ask func() *client) {
+		c := ask()
+		c.send(get("/"))
+		c.response("GET")
+		g.apply(config.Delta{Removed: []config.Ref{{Kind: config.KindListener, Name: "default/gw/http"}}})
+		c.send(get("/"))
+		if r, _ := c.response("GET"); r.StatusCode != 200 || r.Header.Get("X-Added") != "yes" {
+			g.Errorf("the last request got %d with %v", r.StatusCode, r.Header)
 		}
 	})
 }
