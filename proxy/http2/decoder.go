@@ -117,11 +117,7 @@ func (d *Decoder) decode(block []byte, kind blockKind, h *message.Header) *Error
 // take gets one field after the other from HPACK.
 func (d *Decoder) take(f hpack.HeaderField) {
 	l := &d.fields
-	l.err = l.take(f.Name, f.Value)
-	if l.bytes > d.limits.Bytes || l.count > d.limits.Fields {
-		l.err = ErrTooLarge
-	}
-	if l.err != nil {
+	if l.err = l.takeWithin(d.limits, f.Name, f.Value); l.err != nil {
 		d.hpack.SetEmitEnabled(false) // the rest only keeps the table in step, at little cost
 	}
 }

@@ -113,14 +113,15 @@ func (e *Encoder) AppendResponse(dst []byte, r *message.Response, stream uint32,
 	e.value = strconv.AppendInt(e.value[:0], int64(status), 10)
 	dst = e.appendField(dst, ":status", view(e.value), indexing)
 	dst = e.appendHeader(dst, &r.Header, accepts)
-	if n, stated := statedLength(r, status, end); stated && !accepts {
+	if n, stated := StatedLength(r, status, end); stated && !accepts {
 		dst = e.appendLength(dst, n)
 	}
 	return finish(dst, start, stream, maxPayload)
 }
 
-// statedLength is the Content-Length of a response (RFC 9110 section 8.6).
-func statedLength(r *message.Response, status int, end bool) (n int64, stated bool) {
+// StatedLength is the Content-Length of a response that goes out with a status
+// (RFC 9110 section 8.6), if it states one. end says that nothing follows the head.
+func StatedLength(r *message.Response, status int, end bool) (n int64, stated bool) {
 	switch {
 	case r.BodyLength == 0 && r.DeclaredLength > 0 && (status == 304 || !bodiless(status)):
 		return r.DeclaredLength, true

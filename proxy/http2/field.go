@@ -66,6 +66,15 @@ type fieldList struct {
 	acceptTrailers bool
 }
 
+// takeWithin reads a field, of a message that is no larger than the limits.
+func (l *fieldList) takeWithin(limits Limits, name, value string) *Error {
+	err := l.take(name, value)
+	if l.bytes > limits.Bytes || l.count > limits.Fields {
+		return ErrTooLarge
+	}
+	return err
+}
+
 // take reads a field.
 func (l *fieldList) take(name, value string) *Error {
 	l.bytes += len(name) + len(value) + 32
