@@ -205,6 +205,23 @@ func TestPeerIsSilent(t *testing.T) {
 	}
 }
 
+// A session that nobody waits for any more is kept for the next.
+func TestSessionOutlivesItsRequest(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		o := w.origin("10.0.0.1:80")
+		o.serve = func(c net.Conn) { peer(c, nil) }
+		w.net.delay["10.0.0.1:80"] = 2 * time.Second
+		b := w.setH2C(endpoint("10.0.0.1:80"))
+		if _, _, err := w.getAs(b, upstream.Want{Deadline: time.Now().Add(time.Second)}); upstream.Reason(err) != "timeout" {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		if w.idle() != 1 {
+			t.Errorf("%d idle, want 1", w.idle())
+		}
+	})
+}
+
 // A peer that ends each connection does not keep a request that waits busy.
 func TestPeerThatEndsEachConnection(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
