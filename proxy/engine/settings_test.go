@@ -57,6 +57,7 @@ func TestLimitsOfAListener(t *testing.T) {
 	withSettings(t, config.ClientSettings{Limits: config.ClientLimits{Connections: 2}}, func(g *gateway, ask func() *client) {
 		ask()
 		last := ask()
+		synctest.Wait() // both are accepted
 		start := time.Now()
 		g.dial().wantClosed()
 		if time.Since(start) > time.Second {

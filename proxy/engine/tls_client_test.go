@@ -169,7 +169,7 @@ func TestIdentitiesOfClientsAreTold(t *testing.T) {
 					l.Client.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 				}
 				g.apply(config.Delta{Listeners: []*config.Listener{l}})
-				c := g.mustDialTLS(test.client)
+				c := g.mustDialTLS(test.client.Clone())
 				for range 2 {
 					c.send(get("/", "x-forwarded-client-cert: Hash=forged"))
 					c.want(200, "")

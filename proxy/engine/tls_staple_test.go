@@ -58,21 +58,21 @@ func (a *authority) stapled(responder string, more ...pkix.Extension) config.Cer
 type responder struct {
 	authority *authority
 	asked     atomic.Int64
-	answer    func(http.ResponseWriter, *ocsp.Request)
+	answer    atomic.Value // answerer
 }
+
+type answerer = func(http.ResponseWriter, *ocsp.Request)
 
 const responderURL = "http://192.0.2.1:8888/ocsp"
 
-// respond starts it; answer nil means that the certificate is good for a day.
+// respond starts it; without an answer the certificate is good for a day.
 func (g *gateway) respond(r *responder) {
 	g.Helper()
 	l, err := g.network.Listen(netip.MustParseAddrPort("192.0.2.1:8888"))
 	if err != nil {
 		g.Fatal(err)
 	}
-	if r.answer == nil {
-		r.answer = func(w http.ResponseWriter, q *ocsp.Request) { w.Write(r.sign(q, ocsp.Response{})) }
-	}
+	r.answer.CompareAndSwap(nil, answerer(func(w http.ResponseWriter, q *ocsp.Request) { w.Write(r.sign(q, ocsp.Response{})) }))
 	var serving sync.WaitGroup
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, question *http.Request) {
 		r.asked.Add(1)
@@ -82,7 +82,7 @@ func (g *gateway) respond(r *responder) {
 			g.Errorf("the question is none: %v", err)
 			return
 		}
-		r.answer(w, q)
+		r.answer.Load().(answerer)(w, q)
 	})}
 	serving.Go(func() { server.Serve(l) })
 	g.Cleanup(func() {
@@ -142,8 +142,8 @@ func TestStaplesAreRenewed(t *testing.T) {
 		if bytes.Equal(first, g.staple()) {
 			g.Error("the answer was not renewed before its end")
 		}
-		good := r.answer
-		r.answer = func(w http.ResponseWriter, _ *ocsp.Request) { w.WriteHeader(500) }
+		good := r.answer.Load()
+		r.answer.Store(answerer(func(w http.ResponseWriter, _ *ocsp.Request) { w.WriteHeader(500) }))
 		asked := r.asked.Load()
 		time.Sleep(25 * time.Hour)
 		if staple := g.staple(); staple != nil {
@@ -152,7 +152,7 @@ func TestStaplesAreRenewed(t *testing.T) {
 		if more := r.asked.Load() - asked; more < 10 || more > 60 {
 			g.Errorf("a responder that fails was asked %d times in 25 hours", more)
 		}
-		r.answer = good
+		r.answer.Store(good)
 		time.Sleep(2 * time.Hour)
 		if g.staple() == nil {
 			g.Error("the responder is well again, and nothing is shown")
@@ -204,7 +204,7 @@ func TestAnswersThatAreNotShown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(g *gateway) {
 				r := &responder{authority: newAuthority("ours")}
-				r.answer = func(w http.ResponseWriter, q *ocsp.Request) { w.Write(test.answer(r, q)) }
+				r.answer.Store(answerer(func(w http.ResponseWriter, q *ocsp.Request) { w.Write(test.answer(r, q)) }))
 				g.respond(r)
 				g.mustApply(answering(g.https("ns/gw/a", "", r.authority.stapled(responderURL))))
 				synctest.Wait()
@@ -226,7 +226,7 @@ func TestRevocation(t *testing.T) {
 		if g.staple() == nil {
 			g.Fatal("nothing is shown")
 		}
-		r.answer = func(w http.ResponseWriter, q *ocsp.Request) { w.Write(r.sign(q, ocsp.Response{Status: ocsp.Revoked})) }
+		r.answer.Store(answerer(func(w http.ResponseWriter, q *ocsp.Request) { w.Write(r.sign(q, ocsp.Response{Status: ocsp.Revoked})) }))
 		time.Sleep(16 * time.Hour)
 		if g.staple() != nil {
 			g.Error("the answer of before is still shown")
