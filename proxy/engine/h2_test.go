@@ -212,7 +212,7 @@ func TestTrailersInAllVersions(t *testing.T) {
 				f.until(func() bool { return f.ended[1] })
 				f.head(1, false, ":status", "200")
 				f.WriteData(1, false, []byte(f.bodies[1]))
-				f.head(1, true, "x-sum", f.heads[1][1]["x-sum"]+" and response")
+				f.head(1, true, "x-sum", f.heads[1][len(f.heads[1])-1]["x-sum"]+" and response")
 				for f.next() {
 				}
 			}), config.Rule{})
