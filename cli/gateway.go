@@ -126,7 +126,7 @@ const settleTime = 5 * time.Second
 // is obeyed.
 func (g *gateway) keepSmall() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(25)
+		paceGarbage()
 	}
 	g.settled = time.AfterFunc(settleTime, debug.FreeOSMemory)
 }
