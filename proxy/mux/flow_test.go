@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,6 +135,58 @@ func TestPeersWindow(t *testing.T) {
 	})
 }
 
+// Nothing is sent on a stream that was reset, even if it has waited for the window.
+func TestNoDataAfterReset(t *testing.T) {
+	inBubble(t, func(w *world) {
+		addr := w.listen(nil, func(st *mux.Stream) {
+			st.WriteResponse(&message.Response{Status: 200, BodyLength: message.LengthUnknown}, false)
+			st.Write(make([]byte, 100_000))
+		})
+		p := w.rawClient(addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
+		p.headers(1, true, p.get())
+		for range 4 {
+			p.until("DATA 1")
+		}
+		w.settle()
+		p.Write([]byte("\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x08" + // RST_STREAM and WINDOW_UPDATE at once
+			"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x01\x00\x00"))
+		w.settle()
+		p.framer.WritePing(false, [8]byte{})
+		if got := p.until("PING ACK", "DATA"); got != "PING ACK" {
+			w.Errorf("%s after the reset", got)
+		}
+	})
+}
+
+// What a handler leaves unread is given back to the connection, and what was on
+// its way costs the client nothing.
+func TestUnreadBody(t *testing.T) {
+	inBubble(t, func(w *world) {
+		limits := mux.DefaultLimits
+		limits.Window = 128 << 10
+		dial, _, streams := w.hold(&limits)
+		p := dial()
+		for i := range 10 {
+			p.headers(odd(i), false, p.post())
+			for range 2 {
+				p.framer.WriteData(odd(i), false, make([]byte, 16<<10))
+			}
+			st := <-streams
+			w.settle()
+			w.do(func() { answerOK(st); st.Close() })
+			p.until("RST")
+			for range 300 {
+				p.framer.WriteData(odd(i), false, make([]byte, 10))
+			}
+			w.settle()
+		}
+		p.framer.WritePing(false, [8]byte{})
+		if got := p.until("PING ACK", "GOAWAY"); got != "PING ACK" {
+			w.Error(got)
+		}
+	})
+}
+
 // Streams that have much to send take turns.
 func TestStreamsTakeTurns(t *testing.T) {
 	inBubble(t, func(w *world) {
@@ -153,6 +206,9 @@ func TestStreamsTakeTurns(t *testing.T) {
 		last := map[byte]int{}
 		for i := range streams * size / (16 << 10) {
 			got := p.until("DATA")
+			if strings.HasSuffix(got, " 0 END") { // which waits for the handler's turn
+				continue
+			}
 			stream := got[len("DATA ")]
 			if before, ok := last[stream]; ok && i-before > 2*streams {
 				w.Fatalf("stream %c sent nothing for %d frames", stream, i-before)
