@@ -4,7 +4,7 @@ SHELL := /bin/bash
 SLUICE := build/sluice
 
 .DEFAULT_GOAL := help
-.PHONY: help run build image test lint generate bench conformance conformance-standalone kubernetes
+.PHONY: help run build image test lint generate bench conformance conformance-standalone protocols kubernetes
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-23s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ lint: ## gofmt, go vet and staticcheck
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted: $$files" >&2; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
-	for module in bench test/cluster/kubernetes test/cluster/dns test/conformance test/deploy test/kubernetes; do (cd $$module && go vet ./...) || exit; done
+	for module in bench test/cluster/kubernetes test/cluster/dns test/conformance test/deploy test/kubernetes test/protocols; do (cd $$module && go vet ./...) || exit; done
 
 generate: ## write what is generated from the API types and from the chart
 	go generate ./...
@@ -54,6 +54,9 @@ conformance: ## the Gateway API's conformance suite in a cluster: that of KUBECO
 
 conformance-standalone: ## the suite without a cluster, on both engines, about 4 minutes; needs root
 	cd test/conformance && go vet . && go test -count=1 -v .
+
+protocols: ## h2spec, gRPC's interop tests, attacks and clients that people use, against the program
+	cd test/protocols && go test -count=1 .
 
 kubernetes: ## the tests in a cluster
 	test/kubernetes/run --bare bash -ec 'build/kubernetes.test -test.v -test.run=Pages; test/kubernetes/install; build/kubernetes.test -test.parallel=8 -test.v'
