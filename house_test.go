@@ -38,6 +38,7 @@ var imports = map[string][]string{
 	"proxy/grpc":          {"proxy/message"},
 	"proxy/http2":         {"proxy/message"},
 	"proxy/mux":           {"proxy/http2", "proxy/loop", "proxy/message"},
+	"proxy/http3":         {"proxy/http2", "proxy/loop", "proxy/message"},
 	"proxy/tlsconn":       {"proxy/loop"},
 	"proxy/route":         {"config", "proxy/message"},
 	"proxy/filter":        {"config", "proxy/message", "proxy/route"},

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"net/netip"
 
+	"github.com/sluicegateway/sluice/proxy/http3"
 	"github.com/sluicegateway/sluice/proxy/loop"
-	"github.com/sluicegateway/sluice/proxy/mux"
 	"github.com/sluicegateway/sluice/proxy/tlsconn"
 )
 
@@ -19,13 +19,15 @@ type connection struct {
 	socket   *Socket
 	limits   *Limits // what the client may cost, by the settings
 	settings *Settings
-	vouched  string       // whom its certificate proves it to be, as backends are told
-	client   string       // the peer's address, without its port
-	trusted  bool         // the peer is a proxy whose word counts
-	draining bool         // it serves one more request at most
-	last     *State       // the configuration when its socket closed, nil before
-	fresh    bool         // in clear text, and no byte has been read: it may become HTTP/2
-	session  *mux.Session // of HTTP/2, else nil
+	vouched  string // whom its certificate proves it to be, as backends are told
+	peer     netip.Addr
+	client   string         // peer, in words
+	trusted  bool           // the peer is a proxy whose word counts
+	draining bool           // it serves one more request at most
+	last     *State         // the configuration when its socket closed, nil before
+	fresh    bool           // in clear text, and no byte has been read: it may become HTTP/2
+	session  session        // of HTTP/2 and HTTP/3, else nil
+	quic     *http3.Session // session, where it is of HTTP/3: there is no conn then
 	idle     bool
 	closed   bool
 	left     int64 // bytes that it may still send while it lingers
@@ -51,9 +53,9 @@ type Socket struct {
 // closed, last is the configuration that still had listeners for it, else nil.
 // onClose runs when the connection has ended.
 func (w *Worker) Accept(s *Socket, nc loop.Conn, last *State, onClose func()) {
-	peer := nc.RemoteAddr().Addr().Unmap()
-	c := &connection{worker: w, conn: nc, socket: s, fresh: !s.TLS, client: peer.String(), draining: last != nil || w.draining, last: last, onClose: onClose}
+	c := &connection{worker: w, conn: nc, socket: s, fresh: !s.TLS, draining: last != nil || w.draining, last: last, onClose: onClose}
 	c.readable, c.serveFunc = c.onReadable, c.serve
+	c.moveTo(nc.RemoteAddr())
 	c.follow(w.State.Load())
 	w.connections[c] = struct{}{}
 	if s.TLS {
@@ -178,7 +180,11 @@ func (c *connection) close() {
 		return
 	}
 	c.closed = true
-	c.conn.Close()
+	if c.quic != nil {
+		c.quic.Close()
+	} else {
+		c.conn.Close()
+	}
 	delete(c.worker.connections, c)
 	c.onClose()
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/proxy/http1"
+	"github.com/sluicegateway/sluice/proxy/http3"
 	"github.com/sluicegateway/sluice/proxy/mux"
 )
 
@@ -47,6 +48,8 @@ type Limits struct {
 	Connections int64
 	// HTTP2 bounds what a connection of HTTP/2 may cost beside its requests.
 	HTTP2 mux.Limits
+	// HTTP3 is the same for one of HTTP/3.
+	HTTP3 http3.Limits
 }
 
 // DefaultLimits are safe for the open internet.
@@ -66,6 +69,7 @@ var DefaultLimits = Limits{
 	InterimResponses: 8,
 	Connections:      10_000,
 	HTTP2:            mux.DefaultLimits,
+	HTTP3:            http3.DefaultLimits,
 }
 
 // with returns the limits with those that a ClientPolicy sets.
@@ -85,6 +89,9 @@ func (l *Limits) with(c *config.ClientSettings) *Limits {
 	two.HeadTimeout = cmp.Or(times.Head, two.HeadTimeout)
 	two.WriteIdle = cmp.Or(times.BodyIdle, two.WriteIdle)
 	two.KeepAlive = cmp.Or(times.Idle, two.KeepAlive)
+	three := &next.HTTP3
+	three.Head, three.Streams, three.HeadTimeout, three.KeepAlive = two.Head, two.Streams, two.HeadTimeout, two.KeepAlive
+	three.Handshake = next.HandshakeTime
 	return &next
 }
 

@@ -114,7 +114,7 @@ func (x *exchange) note() {
 	}
 	x.log.Method, x.log.Scheme, x.log.Host, x.log.Path = x.req.Method, x.req.Scheme, x.req.Authority, x.req.Path
 	x.log.Protocol = x.protocol().name
-	x.log.Client = x.from.conn.RemoteAddr()
+	x.log.Client = x.client.RemoteAddr()
 }
 
 // protocol is a version of HTTP: its name in logs, and in Via fields with
@@ -125,11 +125,14 @@ var (
 	http10 = &protocol{"HTTP/1.0", "1.0 " + Name}
 	http11 = &protocol{"HTTP/1.1", "1.1 " + Name}
 	http20 = &protocol{"HTTP/2.0", "2 " + Name}
+	http30 = &protocol{"HTTP/3.0", "3 " + Name}
 )
 
 // protocol is the one that the request came in.
 func (x *exchange) protocol() *protocol {
 	switch {
+	case x.from.quic != nil:
+		return http30
 	case x.stream != nil:
 		return http20
 	case x.req.Minor == 0:

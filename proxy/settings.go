@@ -82,6 +82,6 @@ func (c *connection) follow(s *State) {
 	}
 	if next != c.settings {
 		c.settings, c.limits = next, next.Limits
-		c.trusted = next.trusts(c.conn.RemoteAddr().Addr().Unmap())
+		c.trusted = next.trusts(c.peer)
 	}
 }

@@ -34,10 +34,16 @@ type stream interface {
 	Ended() bool
 }
 
+// session is a connection that carries streams.
+type session interface {
+	// Drain takes no more of them.
+	Drain()
+}
+
 // startStreams lets the connection carry streams of HTTP/2 from here on. early
 // is what was read of it already.
 func (c *connection) startStreams(early []byte) {
-	c.session = mux.Serve(c.conn, early, &mux.ServerOptions{Limits: &c.limits.HTTP2, Serve: c.serveStream, Closed: c.sessionClosed})
+	c.session = mux.Serve(c.conn, early, &mux.ServerOptions{Limits: &c.limits.HTTP2, Serve: func(st *mux.Stream) { c.serveStream(st) }, Closed: c.sessionClosed})
 	if c.draining {
 		c.session.Drain()
 	}
@@ -59,7 +65,7 @@ func (c *connection) sessionClosed(reason string, err error) {
 }
 
 // serveStream starts the exchange of a stream.
-func (c *connection) serveStream(st *mux.Stream) {
+func (c *connection) serveStream(st stream) {
 	x := c.worker.takeExchange(&c.worker.streams)
 	x.bind(c, st)
 	x.stream, x.to.stream = st, st

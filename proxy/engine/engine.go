@@ -87,6 +87,7 @@ type Engine struct {
 	touched   map[*socket]bool // those that listen is to look at, or to try again
 	report    config.Report    // Listeners is nil where it has to be made anew
 	closed    bool
+	quic      quic
 }
 
 // New starts the workers. They serve nothing until the first Apply.
@@ -108,6 +109,7 @@ func New(options Options) (*Engine, error) {
 		places:    make(map[place]string),
 		sockets:   make(map[netip.AddrPort]*socket),
 		touched:   make(map[*socket]bool),
+		quic:      quic{off: o.Network != nil},
 	}
 	e.shared.Limits, e.shared.AccessLog, e.shared.Metrics = *o.Limits, o.AccessLog, o.Metrics
 	e.shared.Log, e.shared.Defaults = o.Log, proxy.Settings{Limits: &e.shared.Limits, Trusted: o.Trusted}
@@ -208,7 +210,7 @@ func (e *Engine) served() map[string]error {
 	}
 	for s := range e.touched { // those that failed
 		for name := range s.listeners {
-			all[name] = errors.Join(all[name], s.err)
+			all[name] = errors.Join(all[name], s.err, s.quicErr)
 		}
 	}
 	return all
@@ -233,6 +235,7 @@ func (e *Engine) Shutdown(ctx context.Context, minimum, limit time.Duration) {
 	for e.Connections() > 0 && cut.Err() == nil {
 		wait(cut, 20*time.Millisecond)
 	}
+	e.closeQUIC()
 	for _, w := range e.workers {
 		w.Loop.Stop()
 	}

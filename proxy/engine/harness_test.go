@@ -31,6 +31,8 @@ type gateway struct {
 	version uint64
 	// certificates make the listener an HTTPS one.
 	certificates []config.Certificate
+	// client is what is said of the listener's clients.
+	client *config.ClientSettings
 }
 
 // onBoth runs a test on both kinds of loops.
@@ -112,7 +114,9 @@ func (g *gateway) listen() net.Listener {
 // listener is the gateway's listener in the configuration.
 func (g *gateway) listener() *config.Listener {
 	if len(g.certificates) > 0 {
-		return g.https("default/gw/http", "", g.certificates...)
+		l := g.https("default/gw/http", "", g.certificates...)
+		l.Client = g.client
+		return l
 	}
 	return &config.Listener{Name: "default/gw/http", Addresses: []netip.Addr{g.addr.Addr()}, Port: g.addr.Port(), Protocol: config.ProtocolHTTP}
 }

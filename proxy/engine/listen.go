@@ -20,6 +20,7 @@ type socket struct {
 	front     atomic.Pointer[proxy.Socket] // what they say of it, all the same
 	bound     []loop.Listener              // by worker; none while it is not served
 	err       error                        // why it is not served
+	quicErr   error                        // why it is not served in HTTP/3
 	open      atomic.Int64                 // client connections
 	room      atomic.Int64                 // for how many
 	last      atomic.Pointer[proxy.State]  // in force when it closed, nil before
@@ -60,7 +61,9 @@ func (e *Engine) listen() {
 			e.openSocket(s)
 		}
 		if s.bound != nil {
-			delete(e.touched, s)
+			if s.quicErr = e.listenQUIC(s); s.quicErr == nil {
+				delete(e.touched, s)
+			}
 		}
 	}
 }
@@ -117,6 +120,7 @@ func (e *Engine) accept(s *socket, w *proxy.Worker, c loop.Conn) {
 // request that they carry.
 func (e *Engine) closeSocket(s *socket) {
 	s.last.Store(e.shared.State.Load()) // for those that are in the queue
+	e.leaveQUIC(s)
 	e.unbind(s)
 	e.onEach(func(w *proxy.Worker) { w.DrainListener(s.bind) })
 	e.shared.Metrics.RemoveConnections(s.bind.String())
