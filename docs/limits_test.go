@@ -69,7 +69,7 @@ func TestLimitsOfConstants(t *testing.T) {
 		{"addresses in a Gateway's status", "control/translate/gateway_status.go", "maxAddresses", plain},
 		{"endpoints in an EndpointSlice", "control/provision/slices.go", "maxEndpoints", thousands},
 		{"what a replica says that it serves, on its Lease", "control/source/kube/serving.go", "maxServing", kibibytesOf},
-		{"ancestors in the status of a policy", "control/source/kube/status.go", "maxAncestors", plain},
+		{"ancestors in the status of a policy, with those of other controllers", "control/source/kube/status.go", "maxAncestors", plain},
 		{"changes that follow another one are gathered for", "control/source/kube/batch.go", "window", milliseconds},
 		{"changes wait for Secrets and ConfigMaps that they refer to", "control/source/kube/batch.go", "patience", seconds},
 		{"Secrets and ConfigMaps read at the same time", "control/source/kube/referents.go", "gets", plain},
