@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"log"
 	"math/big"
 	"net"
@@ -215,6 +216,28 @@ func webServer(t *testing.T) net.Addr {
 	})}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	return l.Addr()
+}
+
+// shop is a backend that has large things too, and takes what it is sent before
+// it answers.
+func shop(t *testing.T) net.Addr {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, large := make([]byte, 5_000), make([]byte, 1<<20)
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		if r.URL.Path != "/large" {
+			w.Write(page)
+			return
+		}
+		w.Write(large)
+	})}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
 	return l.Addr()
