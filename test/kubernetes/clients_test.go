@@ -15,14 +15,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go/http3"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // A ClientPolicy that turns on HTTP/3 gives the Gateway's Service a UDP port of the
-// number of its HTTPS listener, to the same port of the replicas; without it the
-// UDP port goes again. What was there before goes on.
+// number of its HTTPS listener, to the same port of the replicas, where they speak
+// it; without it the UDP port goes again. What was there before goes on.
 func TestPortOfHTTP3(t *testing.T) {
 	c := newCluster(t)
 	c.makeEcho("echo", 1)
@@ -50,6 +51,15 @@ spec:
 	c.kubectl(nil, "-n", c.namespace, "wait", "clientpolicy/clients", "--timeout=60s",
 		`--for=jsonpath={.status.ancestors[0].conditions[?(@.type=="Accepted")].status}=True`)
 	c.answers(address, 443, "http3.example", 200)
+	transport := &http3.Transport{TLSClientConfig: &tls.Config{ServerName: "http3.example", InsecureSkipVerify: true}}
+	defer transport.Close()
+	c.eventually("it answers by HTTP/3", time.Minute, func() error {
+		code, err := get(c.Context(), &http.Client{Transport: transport, Timeout: 5 * time.Second}, address, 443, "http3.example")
+		if err == nil && code != http.StatusOK {
+			err = fmt.Errorf("it answers %d", code)
+		}
+		return err
+	})
 
 	c.kubectl([]byte(policy), "delete", "-f", "-")
 	c.eventually("the Service has the TCP port only", time.Minute, func() error {
