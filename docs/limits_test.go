@@ -42,7 +42,7 @@ func TestLimits(t *testing.T) {
 		{"rest of a body that nobody wants, in time", duration(client.LingerTime)},
 		{"connections to one address and port", count(int(client.Connections))},
 		{"silent tunnel, both ways", duration(client.TunnelIdle)},
-		{"connect", duration(pool.ConnectTimeout)},
+		{"connect, with its TLS handshake", duration(pool.ConnectTimeout)},
 		{"silence before and within a response", duration(client.UpstreamIdle)},
 		{"interim responses to a request", count(client.InterimResponses)},
 		{"wait for an answer to `Expect: 100-continue`", duration(client.ContinueWait)},
@@ -50,6 +50,21 @@ func TestLimits(t *testing.T) {
 		{"idle connections to an endpoint, of each worker", count(pool.IdlePerEndpoint)},
 		{"idle connections in all, of each worker", count(pool.Idle)},
 		{"idle connection to an endpoint", duration(pool.IdleTimeout)},
+		{"connections of HTTP/2 to an endpoint, of each worker", count(pool.Sessions)},
+		{"age of a connection of HTTP/2 to an endpoint", duration(pool.SessionAge)},
+		{"requests under way on a connection", count(client.HTTP2.Streams)},
+		{"frames of a header block", count(client.HTTP2.HeadFrames)},
+		{"header block, from its first byte to its last", duration(client.HTTP2.HeadTimeout)},
+		{"bytes of a stream that nobody has taken yet", kibibytes(client.HTTP2.StreamWindow) + ", up to " + kibibytes(client.HTTP2.MaxStreamWindow)},
+		{"bytes of a connection that nobody has taken yet", kibibytes(client.HTTP2.Window)},
+		{"first SETTINGS of the client, and its answer to ours", duration(client.HTTP2.SettingsTime)},
+		{"connection without streams", duration(client.HTTP2.KeepAlive)},
+		{"bytes that wait while the client takes none", duration(client.HTTP2.WriteIdle)},
+		{"announcement of the end of a connection, to a client that does not answer", duration(client.HTTP2.DrainTime)},
+		{"last bytes of a connection that ends", duration(client.HTTP2.LingerTime)},
+		{"frames that are not DATA and wait for the client", count(client.HTTP2.Controls)},
+		{"bytes of frames that wait for the client", kibibytes(client.HTTP2.Buffered)},
+		{"points of rudeness", count(client.HTTP2.Rudeness)},
 	} {
 		if row := fmt.Sprintf("| %s | %s |", limit.name, limit.value); !strings.Contains(string(page), "\n"+row) {
 			t.Errorf("limits.md has no row that begins with %s", row)
@@ -86,6 +101,14 @@ func TestLimitsOfConstants(t *testing.T) {
 		{"another replica may take the lead after", "control/source/kube/election.go", "leaseDuration", seconds},
 		{"a listener that could not be served is tried again after", "control/control.go", "retryDelay", seconds},
 		{"least time between two writes of `--state-dir`", "cli/saved.go", "savePause", seconds},
+		{"age of the key that seals tickets", "proxy/engine/keyring.go", "ticketTime", seconds},
+		{"names of the authorities that sign certificates of clients", "proxy/tlsconn/clientauth.go", "maxNames", kibibytesOf},
+		{"a responder of OCSP", "proxy/engine/responder.go", "responderTime", seconds},
+		{"answer of a responder", "proxy/engine/responder.go", "maxAnswer", kibibytesOf},
+		{"questions to responders at once", "proxy/engine/staple.go", "stapleParallel", plain},
+		{"least time between two questions about a certificate", "proxy/engine/staple.go", "stapleSoonest", seconds},
+		{"points of rudeness are all forgiven after", "proxy/mux/score.go", "forgetTime", seconds},
+		{"silence of an endpoint, after which a request that is given up costs the connection of HTTP/2", "proxy/upstream/session.go", "maxSilence", seconds},
 		{"connections to each", "admin/admin.go", "maxConnections", plain},
 		{"requests to `/metrics` at one time", "admin/admin.go", "maxScrapes", plain},
 		{"body of a request to `/explain`", "admin/admin.go", "maxExplain", kibibytesOf},
@@ -132,7 +155,7 @@ func constants(file *ast.File) iter.Seq[*ast.ValueSpec] {
 	}
 }
 
-var units = strings.NewReplacer("time.Millisecond", "1000000", "time.Second", "1000000000", "time.Minute", "60000000000")
+var units = strings.NewReplacer("time.Millisecond", "1000000", "time.Second", "1000000000", "time.Minute", "60000000000", "time.Hour", "3600000000000")
 
 func valueOf(t *testing.T, file string, e ast.Expr) int64 {
 	t.Helper()
@@ -158,7 +181,12 @@ func everyMinutes(n int64) string {
 	return fmt.Sprintf("every %v min |", time.Duration(n).Minutes())
 }
 
-func kibibytes(n int) string { return fmt.Sprintf("%d KiB", n>>10) }
+func kibibytes(n int) string {
+	if n >= 1<<20 {
+		return fmt.Sprintf("%d MiB", n>>20)
+	}
+	return fmt.Sprintf("%d KiB", n>>10)
+}
 
 func count(n int) string {
 	if n >= 1000 {
