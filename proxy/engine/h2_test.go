@@ -93,17 +93,29 @@ func (p *pair) serve(rule config.Rule, h http.HandlerFunc) {
 // inVersions runs a test for all pairs of versions, on both kinds of loops.
 func inVersions(t *testing.T, fn func(p *pair)) {
 	t.Helper()
-	for _, user := range both {
+	for _, user := range []int{1, 2, 3} {
 		for _, origin := range both {
 			for _, kind := range []string{"epoll", "portable"} {
 				t.Run(fmt.Sprintf("%d to %d/%s", user, origin, kind), func(t *testing.T) {
 					t.Parallel()
 					g := newGateway(t, engine.Options{Portable: kind == "portable", Workers: 2})
-					fn(&pair{g, g.user(user), user, origin})
+					client := g.user(user)
+					if user == 3 {
+						client = g.speaking3(config.ClientSettings{}).user3(nil)
+					}
+					fn(&pair{g, client, user, origin})
 				})
 			}
 		}
 	}
+}
+
+// scheme is that of the client's requests: HTTP/3 has no other than https.
+func (p *pair) scheme() string {
+	if p.user == 3 {
+		return "https"
+	}
+	return "http"
 }
 
 // do sends a request and reads the whole response.
@@ -140,7 +152,7 @@ func TestRequestsInAllVersions(t *testing.T) {
 		p.serve(config.Rule{}, func(w http.ResponseWriter, r *http.Request) {
 			h := r.Header
 			for name, want := range map[string]string{
-				"Via": map[int]string{1: "1.1 sluice", 2: "2 sluice"}[p.user], "X-Forwarded-Proto": "http", "X-Forwarded-Host": "web.example", "X-Long": strings.Repeat("x", 20<<10),
+				"Via": map[int]string{1: "1.1 sluice", 2: "2 sluice", 3: "3 sluice"}[p.user], "X-Forwarded-Proto": p.scheme(), "X-Forwarded-Host": "web.example", "X-Long": strings.Repeat("x", 20<<10),
 				"Cookie": "a=1; b=2", "Priority": "u=1",
 			} {
 				if got := strings.Join(h[name], "|"); got != want {
@@ -278,7 +290,7 @@ func TestOwnAnswersInAllVersions(t *testing.T) {
 	inVersions(t, func(p *pair) {
 		origin := p.originOf(p.origin, hello)
 		p.serveVersion(p.origin, origin, config.Rule{Filters: config.Filters{Redirect: &config.Redirect{Status: 302, Hostname: "other.example"}}})
-		if resp, _ := p.do(request("GET", "/x", nil)); resp.StatusCode != 302 || resp.Header.Get("Location") != fmt.Sprintf("http://other.example:%d/x", p.addr.Port()) {
+		if resp, _ := p.do(request("GET", "/x", nil)); resp.StatusCode != 302 || resp.Header.Get("Location") != fmt.Sprintf("%s://other.example:%d/x", p.scheme(), p.addr.Port()) {
 			p.Errorf("got %d, location %q", resp.StatusCode, resp.Header.Get("Location"))
 		}
 		b := backend("service/default/web:80")
