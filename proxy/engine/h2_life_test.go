@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -198,23 +199,29 @@ func TestSlowBackendsHoldTheirStreamsBack(t *testing.T) {
 	}
 }
 
+// webSocketOrigin starts a backend of HTTP/1.1 that switches to WebSocket, says
+// "first ", echoes, and says "bye" at the end.
+func (g *gateway) webSocketOrigin() netip.AddrPort {
+	return g.rawOrigin(func(c net.Conn, r *bufio.Reader) {
+		req, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		if key, _ := base64.StdEncoding.DecodeString(req.Header.Get("Sec-WebSocket-Key")); req.Method != "GET" || req.Header.Get("Upgrade") != "websocket" || len(key) != 16 {
+			g.Errorf("%s with %v reached the backend", req.Method, req.Header)
+		}
+		fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: chat\r\nSec-WebSocket-Accept: x\r\n\r\nfirst ")
+		io.Copy(c, r)
+		io.WriteString(c, "bye")
+	})
+}
+
 // RFC 8441: a WebSocket is a stream, and a connection where the other side
 // speaks HTTP/1.1.
 func TestRFC8441_WebSocket(t *testing.T) {
 	upgrades := map[int]func(g *gateway){
 		1: func(g *gateway) {
-			g.serve(g.rawOrigin(func(c net.Conn, r *bufio.Reader) {
-				req, err := http.ReadRequest(r)
-				if err != nil {
-					return
-				}
-				if key, _ := base64.StdEncoding.DecodeString(req.Header.Get("Sec-WebSocket-Key")); req.Method != "GET" || req.Header.Get("Upgrade") != "websocket" || len(key) != 16 {
-					g.Errorf("%s with %v reached the backend", req.Method, req.Header)
-				}
-				fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: chat\r\nSec-WebSocket-Accept: x\r\n\r\nfirst ")
-				io.Copy(c, r)
-				io.WriteString(c, "bye")
-			}), config.Rule{})
+			g.serve(g.webSocketOrigin(), config.Rule{})
 		},
 		2: func(g *gateway) {
 			g.serveVersion(2, g.framesOrigin(func(f *framer) {

@@ -105,12 +105,8 @@ func (st *Stream) receive(p *piece, trailer *message.Header, err error) {
 		putPiece(p)
 		return
 	}
-	if p != nil && st.expect != message.LengthUnknown {
-		st.expect -= int64(p.n)
-	}
-	if st.expect != message.LengthUnknown && (st.expect < 0 || err == io.EOF && st.expect > 0) {
-		putPiece(p)
-		p, err = nil, errLength
+	if st.expect != message.LengthUnknown {
+		p, err = st.count(p, err)
 	}
 	switch {
 	case err == nil:
@@ -122,6 +118,19 @@ func (st *Stream) receive(p *piece, trailer *message.Header, err error) {
 	default:
 		st.failReading(err)
 	}
+}
+
+// count holds a body to its Content-Length.
+func (st *Stream) count(p *piece, err error) (*piece, error) {
+	switch {
+	case p != nil && int64(p.n) <= st.expect:
+		st.expect -= int64(p.n)
+		return p, err
+	case p == nil && (err != io.EOF || st.expect == 0):
+		return nil, err
+	}
+	putPiece(p)
+	return nil, errLength
 }
 
 // failReading acts on what ended the client's side before its time.
