@@ -179,7 +179,7 @@ func (s *Session) set(id http2.SettingID, value uint32) {
 }
 
 func (s *Session) takePing(f *http2.Frame) {
-	s.rude(rudeFrame)
+	s.chargePing()
 	data := f.PingData()
 	switch {
 	case !f.Flags.Has(http2.FlagAck):

@@ -21,7 +21,9 @@ type Limits struct {
 	// it, 65,535 at least. It grows to MaxStreamWindow where a handler is as fast
 	// as the peer.
 	StreamWindow, MaxStreamWindow int
-	// Window is the same for all streams of a connection together.
+	// Window is the same for all streams of a client's connection together. Those
+	// of a backend's have a window each, and Window is by how much these may grow
+	// in all.
 	Window int
 	// SettingsTime is how long the peer may take to its first SETTINGS, and to
 	// acknowledge ours.
@@ -64,3 +66,6 @@ var DefaultLimits = Limits{
 	Buffered:        1 << 20,
 	Rudeness:        1000,
 }
+
+// firstWindow is a stream's, before it grows.
+func (l *Limits) firstWindow() int { return max(l.StreamWindow, http2.DefaultWindow) }

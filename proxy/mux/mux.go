@@ -54,6 +54,9 @@ var (
 // errEnded is a Write after End, or before the head.
 var errEnded = errors.New("mux: written to a stream that has ended, or has no head yet")
 
+// errNotSent is the wait for a response to what was not sent.
+var errNotSent = errors.New("mux: the request was not sent")
+
 // StreamError is a stream that ended before its time.
 type StreamError struct {
 	// Code is the cause that the peer told, or that we told it.

@@ -180,6 +180,7 @@ func (s *Session) sendData(st *Stream) {
 	st.sendWindow -= n
 	st.pending = st.pending[n:]
 	s.allowUpdates()
+	s.score.pinged = false
 	s.flushSoon()
 	if len(st.pending) > 0 {
 		s.enqueue(st)

@@ -31,6 +31,9 @@ func (st *Stream) receive(data []byte, padding int, end bool) {
 		s.refuse(st.id, &http2.Error{Code: code, Stream: st.id, Reason: wrong})
 		return
 	}
+	if !s.server() {
+		s.giveBack(len(data) + padding)
+	}
 	if len(data) > 0 {
 		st.in = append(grow(st.in, len(data)), data...)
 	}
@@ -54,23 +57,36 @@ func (st *Stream) receiveEnd() {
 }
 
 // giveBack returns bytes to both windows. The window grows where the handler has
-// waited for the peer, which may have waited for its window.
+// waited for the peer, which may have waited for its window; all of them together
+// by no more than Limits.Window, as it takes memory if the handler turns slow.
 func (st *Stream) giveBack(n int) {
 	s := st.session
-	s.giveBack(n)
+	st.free(n)
 	st.unreturned += n
 	if st.remoteEnded || st.err != nil || st.unreturned < st.window/2 {
 		return
 	}
 	more := st.unreturned
-	if st.starved && st.window < s.limits.MaxStreamWindow {
-		grown := min(2*st.window, s.limits.MaxStreamWindow)
-		more += grown - st.window
-		st.window = grown
+	if st.starved {
+		growth := min(st.window, s.limits.MaxStreamWindow-st.window, s.limits.Window-s.grown)
+		growth = max(0, growth)
+		more += growth
+		st.window += growth
+		s.grown += growth
 	}
 	st.recvWindow += more
 	st.unreturned, st.starved = 0, false
 	s.append(func(b []byte) []byte { return http2.AppendWindowUpdate(b, st.id, uint32(more)) })
+}
+
+// free returns bytes that nobody keeps any more to the connection's window. Those
+// of a client were returned when they came: the requests of many share a
+// connection to a backend, and one whose response nobody takes must not hold up
+// the others.
+func (st *Stream) free(n int) {
+	if s := st.session; s.server() {
+		s.giveBack(n)
+	}
 }
 
 // Next is Read without a copy: it returns some bytes, which are valid until the
@@ -192,6 +208,9 @@ func (st *Stream) Request(r *message.Request) {
 // ReadResponse waits for the next head, an interim or the final one, within the
 // read deadline. A malformed one is an *http2.Error. Handlers only.
 func (st *Stream) ReadResponse(r *message.Response) error {
+	if st.id == 0 {
+		return errNotSent
+	}
 	for {
 		if err := st.readable(); err != nil {
 			return err

@@ -36,6 +36,7 @@ type score struct {
 	points  int
 	at      time.Time // when they were brought up to date
 	updates int       // WINDOW_UPDATEs that are free
+	pinged  bool      // a PING has come since DATA was sent
 }
 
 // rude charges points to the peer.
@@ -64,6 +65,15 @@ func (s *Session) earn() { s.score.points = max(0, s.score.points-1) }
 // allowUpdates credits WINDOW_UPDATEs.
 func (s *Session) allowUpdates() {
 	s.score.updates = min(s.score.updates+updatesPerData, maxUpdates)
+}
+
+// chargePing takes the PING that is free for each DATA: those of gRPC measure the
+// way with one, and may do so thousands of times a second.
+func (s *Session) chargePing() {
+	if s.score.pinged {
+		s.rude(rudeFrame)
+	}
+	s.score.pinged = true
 }
 
 // chargeUpdate takes one of them.

@@ -23,6 +23,7 @@ type Session struct {
 	cause   error
 	streams []*Stream // in the order of their identifiers, until their handlers let go
 	opened  int       // streams of a client that have no identifier yet
+	grown   int       // by which the windows of streams are larger than at first
 	lastID  uint32    // the last stream that was opened
 	score   score
 
@@ -80,7 +81,7 @@ func newSession(conn loop.Conn, limits *Limits, closed func(string, error)) *Ses
 		limits = &DefaultLimits
 	}
 	s := &Session{conn: conn, loop: conn.Loop(), limits: limits, closed: closed}
-	s.score.updates = maxUpdates / updatesPerData
+	s.score.updates, s.score.pinged = maxUpdates/updatesPerData, true
 	s.input.start(s)
 	s.output.start(s)
 	return s

@@ -70,7 +70,7 @@ func (st *Stream) begin(id uint32) {
 	s := st.session
 	st.id, st.began = id, s.loop.Now()
 	st.sendWindow = s.output.streamWindow
-	st.window = max(s.limits.StreamWindow, http2.DefaultWindow)
+	st.window = s.limits.firstWindow()
 	st.recvWindow = st.window
 	s.streams = append(s.streams, st)
 	s.allowUpdates()
@@ -95,7 +95,7 @@ func (st *Stream) fail(err error) {
 
 // drop forgets what came and nobody will read.
 func (st *Stream) drop() {
-	st.session.giveBack(len(st.in))
+	st.free(len(st.in))
 	put(st.in)
 	st.in, st.left = nil, nil
 }
@@ -161,7 +161,10 @@ func (st *Stream) Close() error {
 	s.output.forget(st)
 	if st.id == 0 {
 		s.opened--
-	} else if i := slices.Index(s.streams, st); i >= 0 {
+	} else {
+		s.grown -= st.window - s.limits.firstWindow()
+	}
+	if i := slices.Index(s.streams, st); i >= 0 {
 		s.streams = slices.Delete(s.streams, i, i+1)
 	}
 	if complete {
