@@ -66,7 +66,7 @@ func parseFlags() (settings, error) {
 	flag.StringVar(&connections, "connections", "64,8", "numbers of keep-alive connections")
 	flag.IntVar(&set.routes, "routes", 5000, "routes in the churn measurement")
 	flag.DurationVar(&set.churn, "churn", 3*time.Second, "length of each half of a round of the churn measurement")
-	flag.StringVar(&set.only, "only", "memory,cpu,churn", "what to measure; versions is TLS, HTTP/2 and gRPC beside nginx and HAProxy")
+	flag.StringVar(&set.only, "only", "memory,cpu,churn", "what to measure; versions is TLS, HTTP/2 and gRPC beside nginx and HAProxy, http3 beside Caddy")
 	flag.Parse()
 	for field := range strings.SplitSeq(connections, ",") {
 		n, err := strconv.Atoi(field)
@@ -103,7 +103,7 @@ func run(ctx context.Context, set settings) error {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, io.Writer, settings, *processes, string) error
-	}{{"memory", measureMemory}, {"cpu", measureCPU}, {"churn", measureChurn}, {"versions", measureVersions}} {
+	}{{"memory", measureMemory}, {"cpu", measureCPU}, {"churn", measureChurn}, {"versions", measureVersions}, {"http3", measureHTTP3}} {
 		if !strings.Contains(set.only, part.name) {
 			continue
 		}

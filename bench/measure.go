@@ -109,7 +109,7 @@ func writeCPU(w io.Writer, all []*running, connections int) {
 
 // writeCost writes what one unit of the load has cost.
 func writeCost(w io.Writer, all []*running, title, unit string) {
-	fmt.Fprintf(w, "\n## %s\n\n| proxy | µs per %s (median of %d) | to nginx (median) | 95 %% interval | %ss/s |\n|---|---|---|---|---|\n", title, unit, len(all[0].cost), unit)
+	fmt.Fprintf(w, "\n## %s\n\n| proxy | µs per %s (median of %d) | to %s (median) | 95 %% interval | %ss/s |\n|---|---|---|---|---|\n", title, unit, len(all[0].cost), all[0].name, unit)
 	for _, r := range all {
 		ratio := ratios(r.cost, all[0].cost)
 		low, high := medianInterval(ratio)

@@ -63,6 +63,16 @@ spec:
   - backendRefs: [{name: origin, port: 80}]
 `
 
+const http3YAML = `
+---
+apiVersion: sluice.dev/v1alpha1
+kind: ClientPolicy
+metadata: {name: http3, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: bench}]
+  http3: {enabled: true}
+`
+
 func writeVersion(dir string, v version, id *identity, port int, origin string) error {
 	_, originPort, err := net.SplitHostPort(origin)
 	if err != nil {
@@ -74,6 +84,9 @@ func writeVersion(dir string, v version, id *identity, port int, origin string) 
 	}
 	if v.grpc {
 		kind = "GRPC"
+	}
+	if v.h3 {
+		objects += http3YAML
 	}
 	objects += fmt.Sprintf(versionYAML, base64.StdEncoding.EncodeToString(id.chainPEM), base64.StdEncoding.EncodeToString(id.keyPEM), kind)
 	return os.WriteFile(filepath.Join(dir, "gateway.yaml"), []byte(objects), 0o600)

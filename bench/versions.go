@@ -14,6 +14,7 @@ type version struct {
 	name string
 	tls  bool // of the client
 	h2   bool // of the client
+	h3   bool // of the client, beside the others
 	grpc bool // the backend speaks HTTP/2 in clear text
 }
 
@@ -57,21 +58,29 @@ func measureVersions(ctx context.Context, w io.Writer, set settings, ps *process
 		if err != nil {
 			return err
 		}
-		for round := -1; round < set.rounds; round++ { // the first only warms up
-			for i := range all {
-				r := all[(i+round+len(all))%len(all)]
-				if err := r.measureWith(func() (int, error) { return s.load(ctx, r.port, set.duration) }); err != nil {
-					return err
-				}
-			}
-		}
-		for _, r := range all {
-			r.cost, r.rate = r.cost[1:], r.rate[1:]
+		if err := interleave(set, all, func(r *running) (int, error) { return s.load(ctx, r.port, set.duration) }); err != nil {
+			return err
 		}
 		writeCost(w, all, s.title, s.unit)
 		ps.stopAll(all)
 	}
 	return measureIdle(ctx, w, set, ps, identity, origin)
+}
+
+// interleave loads the contestants in rounds, in changing order.
+func interleave(set settings, all []*running, load func(*running) (int, error)) error {
+	for round := -1; round < set.rounds; round++ { // the first only warms up
+		for i := range all {
+			r := all[(i+round+len(all))%len(all)]
+			if err := r.measureWith(func() (int, error) { return load(r) }); err != nil {
+				return err
+			}
+		}
+	}
+	for _, r := range all {
+		r.cost, r.rate = r.cost[1:], r.rate[1:]
+	}
+	return nil
 }
 
 // versioned returns the contestants that speak the version, the reference first.
@@ -84,8 +93,12 @@ func versioned(set settings, v version, id *identity) []contestant {
 }
 
 func launchVersion(ctx context.Context, set settings, ps *processes, v version, id *identity, origin string) ([]*running, error) {
+	return launchThose(ctx, ps, versioned(set, v, id), v, origin)
+}
+
+func launchThose(ctx context.Context, ps *processes, contestants []contestant, v version, origin string) ([]*running, error) {
 	var all []*running
-	for _, c := range versioned(set, v, id) {
+	for _, c := range contestants {
 		port, err := freePort()
 		if err != nil {
 			return nil, err
