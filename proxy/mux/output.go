@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/sluicegateway/sluice/proxy/http2"
 )
@@ -22,10 +23,11 @@ type outbound struct {
 	queue []*Stream // have data that may be sent, in their order
 
 	encoder      *http2.Encoder
-	window       int    // what all streams may send
-	streamWindow int    // what a new stream may send
-	peerStreams  uint32 // how many streams the peer lets us open
-	peerUpgrades bool   // it takes extended CONNECT
+	window       int       // what all streams may send
+	shut         time.Time // when it was used up last
+	streamWindow int       // what a new stream may send
+	peerStreams  uint32    // how many streams the peer lets us open
+	peerUpgrades bool      // it takes extended CONNECT
 }
 
 const (
@@ -176,7 +178,9 @@ func (s *Session) sendData(st *Stream) {
 	out.bytes = grow(out.room(), http2.FrameHeaderLen+n)
 	st.mark()
 	out.bytes = http2.AppendData(out.bytes, st.id, st.pending[:n], false)
-	out.window -= n
+	if out.window -= n; out.window <= 0 {
+		out.shut = s.loop.Now()
+	}
 	st.sendWindow -= n
 	st.pending = st.pending[n:]
 	s.allowUpdates()

@@ -122,6 +122,17 @@ func (s *Session) Room() int {
 	return max(0, min(s.limits.Streams, int(s.output.peerStreams))-s.Streams())
 }
 
+// stallTime is how long the window of a connection is shut when it stalls: one
+// that is at work opens it with each round trip.
+const stallTime = 100 * time.Millisecond
+
+// Stalled reports whether the peer has let no data through for a while, whatever
+// the stream.
+func (s *Session) Stalled() bool {
+	out := &s.output
+	return out.window <= 0 && s.loop.Now().Sub(out.shut) >= stallTime
+}
+
 // Open reserves a stream for a request; or tells ErrFull or ErrGoingAway. It
 // does not wait. The stream must be closed.
 func (s *Session) Open() (*Stream, error) {

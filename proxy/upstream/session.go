@@ -84,12 +84,19 @@ func (p *Pool) doubt(s *session) {
 	}
 }
 
-// stream opens one on the first session that has room, if one has.
+// stream opens one on the first session that has room, if one has. One that is
+// stalled is taken only where there may be no other.
 func (p *Pool) stream(peer *peer) *Conn {
+	var stalled *session
 	for i := 0; i < len(peer.sessions); {
 		s := peer.sessions[i]
-		if s.opened > 0 && !peer.endpoint.has(s.addr) {
+		switch {
+		case s.opened > 0 && !peer.endpoint.has(s.addr):
 			p.retire(s)
+			continue
+		case s.Room() > 0 && s.Stalled():
+			stalled = s
+			i++
 			continue
 		}
 		stream, err := s.Open()
@@ -102,7 +109,14 @@ func (p *Pool) stream(peer *peer) *Conn {
 			p.retire(s)
 		}
 	}
-	return nil
+	if stalled == nil || peer.connections() < p.limits.Sessions {
+		return nil
+	}
+	stream, err := stalled.Open()
+	if err != nil {
+		return nil
+	}
+	return p.use(stalled, stream)
 }
 
 // first is a stream of a session that nobody else uses yet.
