@@ -32,18 +32,25 @@ const (
 	controlStream = "\x00\x04\x00"
 )
 
+// dialQUIC shakes hands, within a minute.
+func (g *gateway) dialQUIC(addr string) (*quic.Conn, error) {
+	ctx, cancel := context.WithTimeout(g.Context(), time.Minute)
+	defer cancel()
+	return quic.DialAddr(ctx, addr, &tls.Config{ServerName: "web.example", InsecureSkipVerify: true, NextProtos: []string{"h3"}}, &quic.Config{MaxIdleTimeout: time.Minute})
+}
+
 // frames3 connects, and says nothing yet.
 func (g *gateway) frames3() *frames3 {
 	g.Helper()
-	ctx, cancel := context.WithTimeout(g.Context(), time.Minute)
-	defer cancel()
-	c, err := quic.DialAddr(ctx, g.addr.String(), &tls.Config{ServerName: "web.example", InsecureSkipVerify: true, NextProtos: []string{"h3"}}, &quic.Config{MaxIdleTimeout: time.Minute})
+	c, err := g.dialQUIC(g.addr.String())
 	if err != nil {
 		g.Fatal(err)
 	}
 	g.Cleanup(func() { c.CloseWithError(0x100, "") })
 	return &frames3{g.TB, c, nil}
 }
+
+func contextCause(f *frames3) error { return context.Cause(f.Conn.Context()) }
 
 // greet opens the control stream.
 func (f *frames3) greet() *frames3 {
