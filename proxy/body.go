@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"github.com/sluicegateway/sluice/proxy/grpc"
@@ -23,6 +24,10 @@ type body struct {
 	// idle bounds each wait for bytes; hard, if not zero, all of them.
 	idle time.Duration
 	hard time.Time
+	// partner, if there is one, is the body of the other direction: while bytes
+	// come there, the wait goes on. last is when some came here.
+	partner *body
+	last    time.Time
 
 	framing  framing
 	left     int64 // of a counted body
@@ -129,13 +134,30 @@ func (b *body) nextOfStream() ([]byte, error) {
 	if b.ended {
 		return nil, io.EOF
 	}
-	if !b.stream.Buffered() {
-		b.limit()
+	data, err := b.wait()
+	for err != nil && errors.Is(err, os.ErrDeadlineExceeded) && b.accompanied() {
+		data, err = b.wait()
 	}
-	data, err := b.stream.Next()
+	if b.partner != nil {
+		b.last = b.worker.Loop.Now()
+	}
 	b.taken += int64(len(data))
 	b.ended = err == io.EOF
 	return data, err
+}
+
+func (b *body) wait() ([]byte, error) {
+	if !b.stream.Buffered() {
+		b.limit()
+	}
+	return b.stream.Next()
+}
+
+// accompanied reports whether the wait goes on after its time, because bytes
+// came from the other side meanwhile.
+func (b *body) accompanied() bool {
+	now := b.worker.Loop.Now()
+	return b.partner != nil && now.Sub(b.partner.last) < b.idle && (b.hard.IsZero() || now.Before(b.hard))
 }
 
 // whole returns a body that a stream has brought to its end already, of at most
@@ -260,6 +282,7 @@ func (b *body) release() {
 	b.scratch, b.raw, b.conn, b.stream, b.hard = nil, nil, nil, nil, time.Time{}
 	b.ahead, b.aheadErr = nil, nil
 	b.text, b.plain = nil, nil
+	b.partner, b.last = nil, time.Time{}
 }
 
 // earlier returns the earlier of two times, of which b may be zero for none.

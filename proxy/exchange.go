@@ -180,6 +180,7 @@ func (x *exchange) answer() {
 		return
 	}
 	action := x.match.Rule.Action
+	x.converse()
 	if t := x.patience(action); t > 0 {
 		x.deadline = x.Loop.Now().Add(t)
 		x.reqBody.hard, x.to.hard, x.respBody.hard = x.deadline, x.deadline, x.deadline

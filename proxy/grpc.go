@@ -40,6 +40,16 @@ func (x *exchange) endCall(f failure) bool {
 	return x.to.finish(&trailer) == nil
 }
 
+// converse lets a side of a call be silent for as long as the other one is not,
+// and both for as long as a backend may be: who watches something asks once.
+func (x *exchange) converse() {
+	if x.stream == nil || !grpc.Is(x.req.Header.Get(contentType)) {
+		return
+	}
+	x.reqBody.idle = x.Limits.UpstreamIdle
+	x.reqBody.partner, x.respBody.partner = &x.respBody, &x.reqBody
+}
+
 // patience is how long the exchange may take: what the rule says, and a call's
 // grpc-timeout where that is less. Zero is without a bound.
 func (x *exchange) patience(action *Action) time.Duration {
