@@ -18,7 +18,8 @@ var (
 	responseBytesDesc = desc("response_body_bytes_total", "Bytes of response bodies.", "route")
 	failuresDesc      = desc("failures_total", "Requests that failed, by who failed and how.", "reason")
 	handshakesDesc    = desc("tls_handshakes_total", "TLS handshakes with clients, by their result: ok, or why they failed.", "result")
-	sessionsDesc      = desc("http2_connections_total", "HTTP/2 connections of clients that have ended, by their result: ok, or why they were cut.", "result")
+	sessions2Desc     = desc("http2_connections_total", "HTTP/2 connections of clients that have ended, by their result: ok, or why they were cut.", "result")
+	sessions3Desc     = desc("http3_connections_total", "HTTP/3 connections of clients that have ended, by their result: ok, or why they were cut.", "result")
 	openDesc          = desc("connections_open", "Client connections that are open, by the address they came in at.", "address")
 	acceptedDesc      = desc("connections_total", "Client connections accepted, by the address they came in at.", "address")
 	logDroppedDesc    = desc("access_log_dropped_total", "Access log records that were not written, because the writer was too slow or failed.")
@@ -31,7 +32,7 @@ var (
 // Describe sends the descriptions of all metrics.
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		requestsDesc, durationDesc, requestBytesDesc, responseBytesDesc, failuresDesc, handshakesDesc, sessionsDesc,
+		requestsDesc, durationDesc, requestBytesDesc, responseBytesDesc, failuresDesc, handshakesDesc, sessions2Desc, sessions3Desc,
 		openDesc, acceptedDesc, logDroppedDesc, versionDesc, appliedAtDesc, changesDesc, findingsDesc,
 	} {
 		out <- d
@@ -42,7 +43,9 @@ func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	m.mu.Lock()
 	routes, sockets, failures := maps.Clone(m.routes), maps.Clone(m.sockets), maps.Clone(m.failures)
-	handshakes, sessions := maps.Clone(m.handshakes), maps.Clone(m.sessions)
+	results := map[*prometheus.Desc]map[string]uint64{
+		handshakesDesc: maps.Clone(m.handshakes), sessions2Desc: maps.Clone(m.sessions2), sessions3Desc: maps.Clone(m.sessions3),
+	}
 	m.mu.Unlock()
 
 	for name, r := range routes {
@@ -57,11 +60,10 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	for reason, n := range failures {
 		out <- counter(failuresDesc, n, reason)
 	}
-	for result, n := range handshakes {
-		out <- counter(handshakesDesc, n, result)
-	}
-	for result, n := range sessions {
-		out <- counter(sessionsDesc, n, result)
+	for desc, counts := range results {
+		for result, n := range counts {
+			out <- counter(desc, n, result)
+		}
 	}
 	out <- counter(logDroppedDesc, m.log.Dropped())
 	out <- counter(changesDesc, m.applied.Load())

@@ -37,9 +37,9 @@ type Metrics struct {
 	routes   map[string]*Route
 	sockets  map[string]*Connections
 	failures map[string]uint64
-	// handshakes counts by result, and so do sessions.
-	handshakes map[string]uint64
-	sessions   map[string]uint64
+	// handshakes counts by result, and so do sessions of HTTP/2 and HTTP/3.
+	handshakes           map[string]uint64
+	sessions2, sessions3 map[string]uint64
 
 	noRoute, otherRoutes *Route
 	otherSockets         *Connections
@@ -59,7 +59,8 @@ func NewMetrics(workers int, log *AccessLog) *Metrics {
 		sockets:    map[string]*Connections{},
 		failures:   map[string]uint64{},
 		handshakes: map[string]uint64{},
-		sessions:   map[string]uint64{},
+		sessions2:  map[string]uint64{},
+		sessions3:  map[string]uint64{},
 	}
 	m.noRoute = m.newRoute()
 	m.otherRoutes = m.newRoute()
@@ -159,18 +160,19 @@ func (m *Metrics) countFailure(reason string) {
 
 // Handshake counts a TLS handshake by its result: "ok", or why it failed. The
 // words are few and fixed. It takes a lock: a handshake costs far more.
-func (m *Metrics) Handshake(result string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.handshakes[result]++
-}
+func (m *Metrics) Handshake(result string) { m.count(m.handshakes, result) }
 
-// Session counts a client's connection of HTTP/2 that has ended: "ok", or why
+// Session2 counts a client's connection of HTTP/2 that has ended: "ok", or why
 // it was cut. The words are few and fixed.
-func (m *Metrics) Session(result string) {
+func (m *Metrics) Session2(result string) { m.count(m.sessions2, result) }
+
+// Session3 counts one of HTTP/3 likewise.
+func (m *Metrics) Session3(result string) { m.count(m.sessions3, result) }
+
+func (m *Metrics) count(results map[string]uint64, result string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.sessions[result]++
+	results[result]++
 }
 
 // Connections is the handle that client connections at one address are counted by.

@@ -114,7 +114,7 @@ func TestSeriesFollowTheRoutes(t *testing.T) {
 
 func TestHandshakesAndSessions(t *testing.T) {
 	m := observe.NewMetrics(1, nil)
-	for name, count := range map[string]func(string){"sluice_tls_handshakes_total": m.Handshake, "sluice_http2_connections_total": m.Session} {
+	for name, count := range map[string]func(string){"sluice_tls_handshakes_total": m.Handshake, "sluice_http2_connections_total": m.Session2, "sluice_http3_connections_total": m.Session3} {
 		count("ok")
 		count("ok")
 		count("timeout")

@@ -56,10 +56,14 @@ const cutLogPause = 100 * time.Millisecond
 // sessionClosed runs when the connection has ended, for a reason if it was cut.
 func (c *connection) sessionClosed(reason string, err error) {
 	w := c.worker
-	w.Metrics.Session(cmp.Or(reason, "ok"))
+	count, name := w.Metrics.Session2, "HTTP/2"
+	if c.quic != nil {
+		count, name = w.Metrics.Session3, "HTTP/3"
+	}
+	count(cmp.Or(reason, "ok"))
 	if now := w.Loop.Now(); reason != "" && now.Sub(w.cutLogged) >= cutLogPause {
 		w.cutLogged = now
-		w.Log.Debug("an HTTP/2 connection was cut", slog.String("client", c.client), slog.Any("address", c.socket.Bind), slog.String("reason", reason), slog.Any("error", err))
+		w.Log.Debug("an "+name+" connection was cut", slog.String("client", c.client), slog.Any("address", c.socket.Bind), slog.String("reason", reason), slog.Any("error", err))
 	}
 	c.close()
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -457,5 +458,28 @@ func TestMemoryNearItsLimitInHTTP3(t *testing.T) {
 	defer cancel()
 	if _, err := quic.DialAddr(ctx, g.addr.String(), &tls.Config{ServerName: "web.example", InsecureSkipVerify: true, NextProtos: []string{"h3"}}, nil); err == nil || ctx.Err() != nil {
 		t.Errorf("a new connection: %v", err)
+	}
+}
+
+// Connections that end are counted by how.
+func TestConnectionsOfHTTP3AreCounted(t *testing.T) {
+	metrics := observe.NewMetrics(1, nil)
+	g := newGateway(t, engine.Options{Workers: 1, Metrics: metrics})
+	g.speaking3(config.ClientSettings{}).serve(g.origin(hello), config.Rule{})
+	fine, wrong := g.frames3().greet(), g.frames3().greet()
+	answer3(fine.ask(request3("GET", "/"), true))
+	fine.CloseWithError(0x100, "")
+	wrong.ask(frame3(data3, "x"), true)
+	<-wrong.Conn.Context().Done()
+	want := map[string]float64{"ok": 1, "frame_unexpected": 1}
+	got := counted(t, metrics, "sluice_http3_connections_total")
+	for end := time.Now().Add(time.Minute); !maps.Equal(got, want) && time.Now().Before(end); got = counted(t, metrics, "sluice_http3_connections_total") {
+		time.Sleep(time.Millisecond)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
+	}
+	if shaken := handshakes(t, metrics); shaken["ok"] != 2 {
+		t.Errorf("counted handshakes %v", shaken)
 	}
 }
