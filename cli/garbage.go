@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
+	"time"
 )
 
 // How much garbage may gather before it is collected: a share of what lives, in
@@ -15,15 +17,22 @@ const (
 	garbageRoom  = 8 << 20
 )
 
+// quietTime is how long no collection was needed until one is made all the same:
+// what a burst of work has left is given back.
+const quietTime = 10 * time.Second
+
 // garbagePace sets the share anew after each collection.
 type garbagePace struct {
 	live    [1]metrics.Sample
 	percent int
+	quiet   *time.Timer
+	resting atomic.Bool // the collection was not needed
 }
 
 // paceGarbage begins with the share alone, for what only starts.
 func paceGarbage() {
 	p := &garbagePace{live: [1]metrics.Sample{{Name: "/gc/heap/live:bytes"}}, percent: garbageShare}
+	p.quiet = time.AfterFunc(quietTime, p.rest)
 	debug.SetGCPercent(garbageShare)
 	p.await()
 }
@@ -35,6 +44,9 @@ func (p *garbagePace) await() {
 	runtime.AddCleanup(new(collected), func(p *garbagePace) {
 		p.adjust()
 		p.await()
+		if !p.resting.Swap(false) {
+			p.quiet.Reset(quietTime)
+		}
 	}, p)
 }
 
@@ -46,4 +58,9 @@ func (p *garbagePace) adjust() {
 		p.percent = percent
 		debug.SetGCPercent(percent)
 	}
+}
+
+func (p *garbagePace) rest() {
+	p.resting.Store(true)
+	debug.FreeOSMemory()
 }
