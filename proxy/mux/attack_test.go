@@ -77,6 +77,9 @@ var attacks = map[string]struct {
 	"CONTINUATION without measure": {20, func(p *rawPeer) {
 		p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: p.get()})
 	}, func(p *rawPeer, i int) error { return p.framer.WriteContinuation(1, false, make([]byte, 16<<10)) }},
+	"GOAWAY flood": {1100, func(p *rawPeer) { p.headers(1, false, p.post()) }, func(p *rawPeer, i int) error {
+		return p.framer.WriteGoAway(0, http2.ErrCodeNo, nil)
+	}},
 	"WINDOW_UPDATE flood": {2500, nil, func(p *rawPeer, i int) error { return p.framer.WriteWindowUpdate(0, 1) }},
 	"PRIORITY flood": {1100, nil, func(p *rawPeer, i int) error {
 		return p.framer.WritePriority(odd(i), http2.PriorityParam{StreamDep: odd(i + 1)})

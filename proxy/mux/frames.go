@@ -192,6 +192,9 @@ func (s *Session) takePing(f *http2.Frame) {
 // takeGoAway lets the session end with its streams; those that the peer has not
 // processed end now.
 func (s *Session) takeGoAway(f *http2.Frame) {
+	if s.rude(rudeFrame); s.state != stateOpen {
+		return
+	}
 	s.leaving = true
 	code := f.ErrCode()
 	if code != http2.NoError {

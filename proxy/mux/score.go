@@ -11,7 +11,7 @@ import (
 // in forgetTime. Who has spent three quarters of the budget is told to go; who
 // has spent it all is cut off.
 const (
-	rudeFrame     = 1   // PING, PRIORITY, unknown types, what is for closed streams, WINDOW_UPDATE without need
+	rudeFrame     = 1   // PING, PRIORITY, GOAWAY, unknown types, what is for closed streams, WINDOW_UPDATE without need
 	rudeReset     = 4   // of a request that has no response yet, within patience
 	rudeRefused   = 2   // a stream above the limit
 	rudeSettings  = 5   // and one more for every ten streams that they concern

@@ -102,6 +102,7 @@ var floods = map[string]attack{
 	"RST_STREAM flood": {ends: calm, begin: atGet, next: func(p *peer, i int) {
 		p.framer.WriteRSTStream(1, http2.ErrCodeCancel)
 	}},
+	"GOAWAY flood": {ends: calm, begin: atPost, next: func(p *peer, i int) { p.framer.WriteGoAway(0, http2.ErrCodeNo, nil) }},
 	"PRIORITY flood": {ends: calm, next: func(p *peer, i int) {
 		p.framer.WritePriority(odd(i), http2.PriorityParam{StreamDep: odd(i + 1)})
 	}},
