@@ -120,8 +120,19 @@ func (v *validator) trust(b *TrustBundle) {
 	}
 }
 
+// MaxTrustBundle bounds the PEM of a bundle, in bytes. Whose it is may be anybody
+// who adds a policy, and all of it is parsed and kept.
+const MaxTrustBundle = 256 << 10
+
+// MaxAuthorityNames bounds the names of the authorities that clients of a listener
+// are told, in bytes: the list has a length of 16 bits (RFC 8446 section 4.2.4).
+const MaxAuthorityNames = 48 << 10
+
 // Certificates parses the bundle's certificates; blocks of other types are left out.
 func (b *TrustBundle) Certificates() (all []*x509.Certificate, err error) {
+	if len(b.PEM) > MaxTrustBundle {
+		return nil, fmt.Errorf("it is larger than %d KiB", MaxTrustBundle>>10)
+	}
 	for rest := b.PEM; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {

@@ -70,8 +70,21 @@ func (t *gatewayTLS) readValidation(r *reader, field string, from attach.From, s
 		v.read(r, fmt.Sprintf("%s.caCertificateRefs[%d]", field, i), from, ref, string(gatewayv1.ListenerReasonInvalidCACertificateKind))
 	}
 	t.grants = append(t.grants, v.grants...)
+	if v.names > config.MaxAuthorityNames {
+		v.authorities = nil
+		v.problems = append(v.problems, problem{
+			reason:  tooManyAuthorities,
+			field:   field + ".caCertificateRefs",
+			message: fmt.Sprintf("the names of the authorities have %d bytes, and a handshake holds %d", v.names, config.MaxAuthorityNames),
+			fix:     "refer to the authorities that sign certificates of clients, and to no others",
+		})
+	}
 	return v
 }
+
+// tooManyAuthorities is the reason of a listener whose clients could not be told
+// which authorities sign their certificates.
+const tooManyAuthorities = "TooManyAuthorities"
 
 // of is how clients are validated on a port.
 func (t *gatewayTLS) of(port gatewayv1.PortNumber) *clientValidation {

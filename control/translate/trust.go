@@ -20,6 +20,8 @@ const authorityKey = "ca.crt"
 // they can be had, and what is wrong with the others.
 type trust struct {
 	authorities []config.TrustBundle
+	// names is how long the names of these authorities are, in bytes.
+	names int
 	// grants are the ReferenceGrants that the references lean on.
 	grants   []snapshot.Key
 	problems []problem
@@ -61,11 +63,14 @@ func (t *trust) read(r *reader, field string, from attach.From, ref gatewayv1.Ob
 		return
 	}
 	t.authorities = append(t.authorities, bundle.content)
+	t.names += bundle.names
 }
 
 // bundle is what a ConfigMap holds of authorities.
 type bundle struct {
 	content config.TrustBundle
+	// names is how long the names of the authorities are, as clients are told them.
+	names int
 	// wrong says why it is of no use, and fix what to do; empty if it is.
 	wrong, fix string
 }
@@ -87,16 +92,22 @@ func (r *reader) bundle(namespace, name string) bundle {
 	if len(next.content.PEM) == 0 {
 		next.content.PEM = object.BinaryData[authorityKey]
 	}
-	if err := parseAuthorities(next.content.PEM); err != nil {
+	var err error
+	if next.names, err = parseAuthorities(next.content.PEM); err != nil {
 		next.wrong, next.fix = err.Error(), fmt.Sprintf("write certificates of authorities in PEM to its key %s", authorityKey)
 	}
 	r.bundles[key] = next
 	return next
 }
 
-func parseAuthorities(text []byte) error {
-	if len(text) == 0 {
-		return fmt.Errorf("has nothing under the key %s", authorityKey)
+// parseAuthorities checks certificates of authorities and says how long their names
+// are.
+func parseAuthorities(text []byte) (names int, err error) {
+	switch {
+	case len(text) == 0:
+		return 0, fmt.Errorf("has nothing under the key %s", authorityKey)
+	case len(text) > config.MaxTrustBundle:
+		return 0, fmt.Errorf("has more than %d KiB under the key %s", config.MaxTrustBundle>>10, authorityKey)
 	}
 	count := 0
 	for {
@@ -108,12 +119,14 @@ func parseAuthorities(text []byte) error {
 			continue
 		}
 		count++
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Errorf("has a malformed certificate, number %d under the key %s: %w", count, authorityKey, err)
+		authority, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return 0, fmt.Errorf("has a malformed certificate, number %d under the key %s: %w", count, authorityKey, err)
 		}
+		names += len(authority.RawSubject) + 2 // with its length
 	}
 	if count == 0 {
-		return fmt.Errorf("has no certificate in PEM under the key %s", authorityKey)
+		return 0, fmt.Errorf("has no certificate in PEM under the key %s", authorityKey)
 	}
-	return nil
+	return names, nil
 }

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
@@ -219,7 +221,8 @@ func (r *referentReader) look(ctx context.Context, key snapshot.Key) {
 }
 
 // keepCertificates drops what else a referent holds. Who may write a listener may
-// name any Secret in it, such as one with a token.
+// name any Secret in it, such as one with a token. Of what is too large enough stays
+// to see that it is.
 func keepCertificates(object snapshot.Object) {
 	switch o := object.(type) {
 	case *corev1.Secret:
@@ -230,8 +233,17 @@ func keepCertificates(object snapshot.Object) {
 	}
 }
 
-func keep[V any](content map[string]V, names ...string) {
+// maxReferent bounds what is kept of a certificate or a key, in bytes. It is above
+// what the translation takes.
+const maxReferent = config.MaxTrustBundle + 1
+
+func keep[V string | []byte](content map[string]V, names ...string) {
 	maps.DeleteFunc(content, func(name string, _ V) bool { return !slices.Contains(names, name) })
+	for name, value := range content {
+		if len(value) > maxReferent {
+			content[name] = V(bytes.Clone([]byte(value)[:maxReferent]))
+		}
+	}
 }
 
 // lookLater makes a referent due after a while, if it is not due before; the lock is held.

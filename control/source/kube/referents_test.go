@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/source/kube"
@@ -304,6 +305,22 @@ func TestConfigMapsFollowWhatRefersToThem(t *testing.T) {
 		w.untilAuthority("a", "")
 		if n := server.asked("get configmaps"); n != 5 {
 			t.Errorf("%d times a ConfigMap was read, want 5: a twice, late before, when and after it was there", n)
+		}
+	})
+}
+
+// Who may write a ConfigMap must not fill the memory of all replicas: of one that is
+// too large only as much is kept as shows that it is.
+func TestLargeConfigMapIsCut(t *testing.T) {
+	bubble(t, func(t *testing.T, server *apiServer) {
+		large := authority("large", strings.Repeat("x", 1<<20))
+		large.BinaryData = map[string][]byte{"ca.crt": make([]byte, 1<<20)}
+		server.put(large, trusts("policy", "large"))
+		w := follow(t, server)
+		w.untilFirst()
+		got, ok := w.object(authorityKey("large")).(*corev1.ConfigMap)
+		if want := config.MaxTrustBundle + 1; !ok || len(got.Data["ca.crt"]) != want || len(got.BinaryData["ca.crt"]) != want {
+			t.Errorf("%d and %d bytes are kept, want %d", len(got.Data["ca.crt"]), len(got.BinaryData["ca.crt"]), want)
 		}
 	})
 }
