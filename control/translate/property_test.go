@@ -266,7 +266,7 @@ func (w world) filters() []gatewayv1.HTTPRouteFilter {
 
 func (w world) service() *corev1.Service {
 	return &corev1.Service{ObjectMeta: w.meta(pick(w, "s1", "s2")), Spec: corev1.ServiceSpec{
-		Ports: []corev1.ServicePort{{Name: pick(w, "http", "web"), Port: 80, AppProtocol: pick[*string](w, nil, nil, new("kubernetes.io/ws"), new("kubernetes.io/h2c"))}},
+		Ports: []corev1.ServicePort{{Name: pick(w, "http", "web"), Port: 80, AppProtocol: pick[*string](w, nil, nil, new("kubernetes.io/ws"), new("kubernetes.io/h2c"), new("https"))}},
 	}}
 }
 

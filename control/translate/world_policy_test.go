@@ -24,7 +24,7 @@ func (w world) policy() snapshot.Object {
 func (w world) backendPolicy() *gatewayv1.BackendTLSPolicy {
 	policy := &gatewayv1.BackendTLSPolicy{ObjectMeta: w.meta(pick(w, "p1", "p2", "p3"))}
 	for range 1 + w.IntN(2) {
-		target := gatewayv1.LocalPolicyTargetReferenceWithSectionName{SectionName: pick[*gatewayv1.SectionName](w, nil, new(gatewayv1.SectionName("http")))}
+		target := gatewayv1.LocalPolicyTargetReferenceWithSectionName{SectionName: pick[*gatewayv1.SectionName](w, nil, new(gatewayv1.SectionName("http")), new(gatewayv1.SectionName("web")))}
 		target.Kind, target.Name = "Service", pick[gatewayv1.ObjectName](w, "s1", "s2")
 		if w.IntN(4) == 0 {
 			target.Group, target.Kind = v1alpha1.GroupName, "Backend"
@@ -32,6 +32,9 @@ func (w world) backendPolicy() *gatewayv1.BackendTLSPolicy {
 		policy.Spec.TargetRefs = append(policy.Spec.TargetRefs, target)
 	}
 	policy.Spec.Validation.Hostname = pick[gatewayv1.PreciseHostname](w, "one.example", "two.example")
+	if w.IntN(3) == 0 {
+		policy.Spec.Validation.SubjectAltNames = []gatewayv1.SubjectAltName{{Type: gatewayv1.HostnameSubjectAltNameType, Hostname: pick[gatewayv1.Hostname](w, "one.example", "*.example")}}
+	}
 	if w.IntN(3) == 0 {
 		policy.Spec.Validation.WellKnownCACertificates = new(gatewayv1.WellKnownCACertificatesSystem)
 		return policy
@@ -47,7 +50,7 @@ func (w world) backendPolicy() *gatewayv1.BackendTLSPolicy {
 func (w world) clientPolicy() *v1alpha1.ClientPolicy {
 	policy := &v1alpha1.ClientPolicy{ObjectMeta: w.meta(pick(w, "p1", "p2", "p3"))}
 	for range 1 + w.IntN(2) {
-		target := gatewayv1.LocalPolicyTargetReferenceWithSectionName{SectionName: pick[*gatewayv1.SectionName](w, nil, new(gatewayv1.SectionName("l0")), new(gatewayv1.SectionName("l2")))}
+		target := gatewayv1.LocalPolicyTargetReferenceWithSectionName{SectionName: pick[*gatewayv1.SectionName](w, nil, new(gatewayv1.SectionName("l0")), new(gatewayv1.SectionName("l1")), new(gatewayv1.SectionName("l2")))}
 		target.Group, target.Kind, target.Name = gatewayv1.GroupName, "Gateway", pick[gatewayv1.ObjectName](w, "g1", "g2")
 		if w.IntN(3) == 0 {
 			target.Kind, target.Name = "ListenerSet", pick[gatewayv1.ObjectName](w, "s1", "s2", "s3")
@@ -56,7 +59,7 @@ func (w world) clientPolicy() *v1alpha1.ClientPolicy {
 	}
 	policy.Spec.Limits = &v1alpha1.ClientLimits{HeaderFields: new(16 + w.Int32N(100))}
 	policy.Spec.TrustedProxies = []v1alpha1.CIDR{pick[v1alpha1.CIDR](w, "10.0.0.0/8", "10.0.0.0/8", "malformed")}
-	policy.Spec.TLS = &v1alpha1.ClientTLS{MinVersion: pick[v1alpha1.TLSVersion](w, "", "1.3")}
+	policy.Spec.TLS = &v1alpha1.ClientTLS{MinVersion: pick[v1alpha1.TLSVersion](w, "", "1.2", "1.3"), MaxVersion: pick[v1alpha1.TLSVersion](w, "", "1.3")}
 	policy.Spec.HTTP3 = pick(w, nil, &v1alpha1.ClientHTTP3{Enabled: true})
 	return policy
 }
@@ -66,7 +69,7 @@ func (w world) gatewayTLS() *gatewayv1.GatewayTLSConfig {
 	tls := &gatewayv1.GatewayTLSConfig{}
 	if w.IntN(3) > 0 {
 		tls.Frontend = &gatewayv1.FrontendTLSConfig{Default: gatewayv1.TLSConfig{Validation: w.validation()}}
-		tls.Frontend.PerPort = pick(w, nil, []gatewayv1.TLSPortConfig{{Port: 80, TLS: gatewayv1.TLSConfig{Validation: w.validation()}}})
+		tls.Frontend.PerPort = pick(w, nil, []gatewayv1.TLSPortConfig{{Port: pick[gatewayv1.PortNumber](w, 80, 81), TLS: gatewayv1.TLSConfig{Validation: w.validation()}}})
 	}
 	if w.IntN(2) == 0 {
 		tls.Backend = &gatewayv1.GatewayBackendTLS{ClientCertificateRef: &gatewayv1.SecretObjectReference{

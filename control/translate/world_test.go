@@ -42,7 +42,7 @@ func (w world) listeners(protocols ...gatewayv1.ProtocolType) []gatewayv1.Listen
 			AllowedRoutes: &gatewayv1.AllowedRoutes{Namespaces: &gatewayv1.RouteNamespaces{
 				From:     new(pick(w, gatewayv1.NamespacesFromAll, gatewayv1.NamespacesFromSame, gatewayv1.NamespacesFromSelector)),
 				Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "red"}},
-			}},
+			}, Kinds: pick(w, nil, nil, nil, []gatewayv1.RouteGroupKind{{Kind: "GRPCRoute"}}, []gatewayv1.RouteGroupKind{{Kind: "HTTPRoute"}, {Kind: "TCPRoute"}})},
 		}
 		if l.Protocol == gatewayv1.HTTPSProtocolType {
 			l.TLS = &gatewayv1.ListenerTLSConfig{}
