@@ -238,7 +238,7 @@ func (c *Conn) CloseWrite() error {
 		return c.closed
 	}
 	c.finished = true
-	return os.NewSyscallError("shutdown", unix.Shutdown(c.fd, unix.SHUT_WR))
+	return os.NewSyscallError("shutdown", shutdown(c.fd))
 }
 
 // Close implements loop.Conn.
@@ -255,7 +255,7 @@ func (c *Conn) Close() error {
 		c.loop.accepted.Add(-1)
 	}
 	c.loop.poller.forget(c.fd)
-	return os.NewSyscallError("close", unix.Close(c.fd))
+	return os.NewSyscallError("close", closeSocket(c.fd))
 }
 
 // Abort implements loop.Conn.

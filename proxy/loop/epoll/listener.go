@@ -78,13 +78,9 @@ func (s *listener) ready(uint32) {
 // acceptOne returns EAGAIN if no connection is queued.
 func (s *listener) acceptOne() (int, netip.AddrPort, error) {
 	for {
-		fd, sa, err := unix.Accept4(s.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		switch err {
-		case nil:
-			return fd, addrPort(sa), nil
-		case unix.EINTR, unix.ECONNABORTED: // the latter: gone while it was queued
-		default:
-			return -1, netip.AddrPort{}, err
+		fd, remote, err := accept(s.fd)
+		if err != unix.EINTR && err != unix.ECONNABORTED { // the latter: gone while it was queued
+			return fd, remote, err
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package epoll
 
 import (
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"strconv"
@@ -46,6 +47,55 @@ func send(fd int, p []byte) (int, error) {
 			return 0, errno
 		}
 	}
+}
+
+// accept is accept4. EAGAIN says that no connection is queued. Package unix asks
+// the socket for its protocol each time, for the sake of others than TCP.
+func accept(fd int) (int, netip.AddrPort, error) {
+	var from unix.RawSockaddrAny
+	size := uint32(unsafe.Sizeof(from))
+	n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&from)),
+		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, netip.AddrPort{}, errno
+	}
+	return int(n), rawAddrPort(&from), nil
+}
+
+// rawAddrPort is what addrPort is, of an address as the kernel writes it.
+func rawAddrPort(from *unix.RawSockaddrAny) netip.AddrPort {
+	switch from.Addr.Family {
+	case unix.AF_INET:
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(from))
+		return addrPort(&unix.SockaddrInet4{Port: hostOrder(in.Port), Addr: in.Addr})
+	case unix.AF_INET6:
+		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(from))
+		return addrPort(&unix.SockaddrInet6{Port: hostOrder(in.Port), Addr: in.Addr, ZoneId: in.Scope_id})
+	}
+	return netip.AddrPort{}
+}
+
+// hostOrder is a port that the kernel has written in the network's order.
+func hostOrder(port uint16) int {
+	return int(binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, port)))
+}
+
+// shutdown ends what is sent on a socket.
+func shutdown(fd int) error {
+	return failure(unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0))
+}
+
+// closeSocket closes one that does not linger for long: only for no time at all.
+func closeSocket(fd int) error {
+	return failure(unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0))
+}
+
+// failure is the error of a system call that returns nothing else.
+func failure(_, _ uintptr, errno unix.Errno) error {
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // addrPort is zero for what is no TCP address.
