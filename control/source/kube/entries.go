@@ -26,9 +26,10 @@ func entriesOf[T any](all []T, mine func(T) bool) entries[T] {
 }
 
 // edits replace the own entries by others and touch nobody else's; nil if they are
-// the same.
+// the same. Their order says nothing: a controller that writes another one must not be
+// answered for ever.
 func (e entries[T]) edits(field string, want []T) []Operation {
-	if equality.Semantic.DeepEqual(e.own, want) {
+	if sameEntries(e.own, want) {
 		return nil
 	}
 	if len(e.all) == 0 {
@@ -42,4 +43,16 @@ func (e entries[T]) edits(field string, want []T) []Operation {
 		edits = append(edits, Operation{Op: "add", Path: "/status/" + field + "/-", Value: entry})
 	}
 	return edits
+}
+
+func sameEntries[T any](a, b []T) bool {
+	rest := slices.Clone(a)
+	for _, entry := range b {
+		at := slices.IndexFunc(rest, func(other T) bool { return equality.Semantic.DeepEqual(other, entry) })
+		if at < 0 {
+			return false
+		}
+		rest = slices.Delete(rest, at, at+1)
+	}
+	return len(rest) == 0
 }

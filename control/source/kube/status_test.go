@@ -165,6 +165,25 @@ parent other
 	})
 }
 
+// The parents of a route are a map, whatever their order: who writes them in another
+// one is not answered, which would never end.
+func TestEntriesInAnotherOrderStay(t *testing.T) {
+	bubble(t, func(t *testing.T, server *apiServer) {
+		server.put(route("web"))
+		a := newAuthor(t, server, true)
+		a.statuses.Set(web, parents("True", "gw", "other"))
+		pass(time.Minute)
+		turned := server.object(web).DeepCopyObject().(*gatewayv1.HTTPRoute)
+		slices.Reverse(turned.Status.Parents)
+		server.put(turned)
+		pass(time.Minute)
+		expect(t, "in another order", server.said(web), "parent other\n  Accepted=True Accepted\nparent gw\n  Accepted=True Accepted\n")
+		if n := server.written(); n != 1 {
+			t.Errorf("%d writes, want 1", n)
+		}
+	})
+}
+
 // ancestors is the status of a policy with Gateways that have accepted it.
 func ancestors(names ...string) status.Status {
 	s := status.Status{Policy: &gatewayv1.PolicyStatus{}}
