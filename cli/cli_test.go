@@ -1,9 +1,12 @@
 package cli_test
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sluicegateway/sluice/cli"
@@ -27,6 +32,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"sluice":    func() { os.Exit(cli.Main()) },
 		"request":   func() { os.Exit(request(os.Args[1:])) },
+		"request3":  func() { os.Exit(request3(os.Args[1])) },
 		"apiserver": func() { os.Exit(serveAPI(os.Args[1:])) },
 	})
 }
@@ -38,19 +44,21 @@ func TestMain(m *testing.M) {
 //	eventually REGEXP COMMAND…  repeat a command until it prints what matches
 //	signal NAME SUBCOMMAND      send a signal to sluice in the background
 //	edit FILE OLD NEW           replace a file as an editor does, by renaming
+//	certificates                make certificates for Secrets (see there)
 //
-// the programs request and apiserver (see there), and ports that are free: $PORT, $PORT2,
+// the programs request, request3 and apiserver (see there), and ports that are free: $PORT, $PORT2,
 // $BACKEND, $BACKEND2, $HEALTH, $APISERVER, and $SLUICE_ADMIN.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata",
 		Setup: setFreePorts(t),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"expand":     expand,
-			"exits":      exits,
-			"eventually": eventually,
-			"signal":     sendSignal,
-			"edit":       edit,
+			"expand":       expand,
+			"exits":        exits,
+			"eventually":   eventually,
+			"signal":       sendSignal,
+			"edit":         edit,
+			"certificates": certificates,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -144,7 +152,31 @@ func request(args []string) int {
 			r.Host = value
 		}
 	}
-	response, err := (&http.Transport{}).RoundTrip(r)
+	return show((&http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}).RoundTrip(r))
+}
+
+// request3 sends a request in HTTP/3 to the port of a URL at 127.0.0.1, and prints
+// the response as request does.
+//
+//	request3 URL
+func request3(url string) int {
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	transport := &http3.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		QUICConfig:      &quic.Config{HandshakeIdleTimeout: time.Second},
+		Dial: func(ctx context.Context, _ string, t *tls.Config, q *quic.Config) (*quic.Conn, error) {
+			return quic.DialAddrEarly(ctx, net.JoinHostPort("127.0.0.1", r.URL.Port()), t, q)
+		},
+	}
+	defer transport.Close()
+	return show(transport.RoundTrip(r))
+}
+
+func show(response *http.Response, err error) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -39,7 +39,8 @@ func expiring(s *control.State, now time.Time) []diagnostic.Diagnostic {
 		look(secret, corev1.TLSCertKey, secret.Data[corev1.TLSCertKey])
 	}
 	for authorities := range snapshot.Of[*corev1.ConfigMap](s.Snapshot) {
-		look(authorities, corev1.ServiceAccountRootCAKey, []byte(authorities.Data[corev1.ServiceAccountRootCAKey]))
+		const key = corev1.ServiceAccountRootCAKey
+		look(authorities, key, append([]byte(authorities.Data[key]), authorities.BinaryData[key]...))
 	}
 	return found
 }

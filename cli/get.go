@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,16 +24,19 @@ type resource struct {
 	name  string
 	kinds []snapshot.Kind
 	table func(io.Writer, []snapshot.Object) error
+	// apart says that a kind can be asked for by its own name.
+	apart bool
 }
 
 var resources = []resource{
-	{"gateways", []snapshot.Kind{snapshot.KindGateway, snapshot.KindListenerSet}, gatewayTable},
+	{"gateways", []snapshot.Kind{snapshot.KindGateway, snapshot.KindListenerSet}, gatewayTable, false},
 	{"routes", []snapshot.Kind{
 		snapshot.KindHTTPRoute, snapshot.KindGRPCRoute, snapshot.KindTLSRoute, snapshot.KindTCPRoute, snapshot.KindUDPRoute,
-	}, routeTable},
+	}, routeTable, true},
 	{"backends", []snapshot.Kind{
 		snapshot.KindService, snapshot.KindEndpointSlice, snapshot.KindBackend, snapshot.KindXBackend,
-	}, backendTable},
+	}, backendTable, false},
+	{"policies", []snapshot.Kind{snapshot.KindClientPolicy, snapshot.KindBackendTLSPolicy}, policyTable, true},
 }
 
 func getCommand() *cobra.Command {
@@ -40,19 +44,19 @@ func getCommand() *cobra.Command {
 	var address string
 	output := oneOf("table", "yaml", "json")
 	c := &cobra.Command{
-		Use:   "get [gateways|routes|backends|all] [PATH…]",
+		Use:   "get [gateways|routes|backends|policies|all] [PATH…]",
 		Short: "Show objects with what became of them",
 		Long: `Get shows the objects of the gateway that is running, or of the PATHs without
 serving them. As yaml or json it prints a Kubernetes List of the objects with
 their statuses; what Secrets hold is never shown. What was refused is told on
-standard error.`,
+standard error. Routes and policies of one kind have its name, such as grpcroutes.`,
 		Example: `  sluice get routes
   sluice get gateways -o yaml examples/quickstart`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			wanted, paths := getArguments(args)
 			if len(paths) == len(args) && len(paths) > 0 && !exists(paths[0]) {
-				return usageError{fmt.Errorf("%q is neither gateways, routes, backends or all, nor a path that exists", paths[0])}
+				return usageError{fmt.Errorf("%q is neither gateways, routes, backends, policies or all, nor a path that exists", paths[0])}
 			}
 			list, err := listObjects(c, paths, options, address)
 			if err != nil {
@@ -71,7 +75,7 @@ standard error.`,
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveDefault // paths
 			}
-			return []string{"gateways", "routes", "backends", "all"}, cobra.ShellCompDirectiveDefault
+			return []string{"gateways", "routes", "backends", "policies", "all"}, cobra.ShellCompDirectiveDefault
 		},
 	}
 	addTranslateFlags(c, &options)
@@ -86,7 +90,7 @@ func getArguments(args []string) (*resource, []string) {
 		return nil, nil
 	}
 	for i := range resources {
-		if r := &resources[i]; args[0] == r.name || args[0]+"s" == r.name {
+		if r := resources[i].named(args[0]); r != nil {
 			return r, args[1:]
 		}
 	}
@@ -94,6 +98,28 @@ func getArguments(args []string) (*resource, []string) {
 		args = args[1:]
 	}
 	return nil, args
+}
+
+// named is the resource, or one kind of it, if that is its name; else nil.
+func (r *resource) named(name string) *resource {
+	name = singular(name)
+	if name == singular(r.name) {
+		return r
+	}
+	for _, kind := range r.kinds {
+		if r.apart && name == strings.ToLower(string(kind)) {
+			return &resource{name: r.name, kinds: []snapshot.Kind{kind}, table: r.table}
+		}
+	}
+	return nil
+}
+
+// singular is "policy" of "policies", and "route" of "routes".
+func singular(name string) string {
+	if stem, ok := strings.CutSuffix(name, "ies"); ok {
+		return stem + "y"
+	}
+	return strings.TrimSuffix(name, "s")
 }
 
 func exists(path string) bool {

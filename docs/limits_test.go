@@ -65,6 +65,16 @@ func TestLimits(t *testing.T) {
 		{"frames that are not DATA and wait for the client", count(client.HTTP2.Controls)},
 		{"bytes of frames that wait for the client", kibibytes(client.HTTP2.Buffered)},
 		{"points of rudeness", count(client.HTTP2.Rudeness)},
+		{"handshake of QUIC", duration(client.HTTP3.Handshake)},
+		{"requests of HTTP/3 under way on a connection", count(client.HTTP3.Streams)},
+		{"head of a request of HTTP/3, from the beginning of its stream", duration(client.HTTP3.HeadTimeout)},
+		{"wait for the end of a request that announces no body", duration(client.HTTP3.EndWait)},
+		{"bytes of a stream of HTTP/3 that nobody has taken yet", kibibytes(client.HTTP3.StreamWindow) + ", up to " + kibibytes(client.HTTP3.MaxStreamWindow)},
+		{"bytes of a connection of HTTP/3 that nobody has taken yet", kibibytes(client.HTTP3.Window)},
+		{"connection of HTTP/3 without requests", duration(client.HTTP3.KeepAlive)},
+		{"announcement of the end of a connection of HTTP/3", duration(client.HTTP3.DrainTime)},
+		{"last bytes of a connection of HTTP/3 that ends", duration(client.HTTP3.LingerTime)},
+		{"points of rudeness of HTTP/3", count(client.HTTP3.Rudeness)},
 	} {
 		if row := fmt.Sprintf("| %s | %s |", limit.name, limit.value); !strings.Contains(string(page), "\n"+row) {
 			t.Errorf("limits.md has no row that begins with %s", row)
@@ -108,6 +118,10 @@ func TestLimitsOfConstants(t *testing.T) {
 		{"questions to responders at once", "proxy/engine/staple.go", "stapleParallel", plain},
 		{"least time between two questions about a certificate", "proxy/engine/staple.go", "stapleSoonest", seconds},
 		{"points of rudeness are all forgiven after", "proxy/mux/score.go", "forgetTime", seconds},
+		{"points of rudeness of HTTP/3 are all forgiven after", "proxy/http3/score.go", "forgetTime", seconds},
+		{"streams of a client beside its requests", "proxy/http3/http3.go", "controlStreams", plain},
+		{"SETTINGS of a client of HTTP/3", "proxy/http3/control.go", "maxSettings", kibibytesOf},
+		{"other frames beside requests", "proxy/http3/control.go", "maxControl", kibibytesOf},
 		{"silence of an endpoint, after which a request that is given up costs the connection of HTTP/2", "proxy/upstream/session.go", "maxSilence", seconds},
 		{"connections to each", "admin/admin.go", "maxConnections", plain},
 		{"requests to `/metrics` at one time", "admin/admin.go", "maxScrapes", plain},

@@ -22,8 +22,10 @@ type Explanation struct {
 	// Notes say what was assumed of the request.
 	Notes []string `json:"notes,omitempty"`
 	// Address is the socket that the request comes in at.
-	Address  string `json:"address"`
-	Listener string `json:"listener,omitempty"`
+	Address string `json:"address"`
+	// TLS is the handshake before the request, nil in clear text.
+	TLS      *Handshake `json:"tls,omitempty"`
+	Listener string     `json:"listener,omitempty"`
 	// Hostname is the one at which the route is attached, empty for any.
 	Hostname string `json:"hostname,omitempty"`
 	// Match is what the request was matched to; nil if nothing.
@@ -63,25 +65,6 @@ type Lost struct {
 	Reason string `json:"reason"`
 }
 
-// Upstream is one backend that the request may go to.
-type Upstream struct {
-	Backend string `json:"backend,omitempty"`
-	// Weight of Total requests go there.
-	Weight int32 `json:"weight"`
-	Total  int64 `json:"total"`
-	// Filters are those of the backendRef.
-	Filters []string `json:"filters,omitempty"`
-	// Sends is the request's line as the backend gets it, Headers what the
-	// filters have made of those that were given.
-	Sends   string   `json:"sends,omitempty"`
-	Headers []string `json:"headers,omitempty"`
-	// HTTP2 says that the backend gets it in HTTP/2, whatever the client speaks.
-	HTTP2 bool `json:"http2,omitempty"`
-	// Answer is what the gateway answers instead.
-	Answer    string   `json:"answer,omitempty"`
-	Endpoints []string `json:"endpoints,omitempty"`
-}
-
 // Explain finds the way of the request through the table, which must be made of
 // the configuration. It fails if the configuration does not listen where the
 // request goes, or if the request is none that the gateway would take.
@@ -103,6 +86,9 @@ func Explain[A any](table *route.Table[A], c *config.Delta, r Request) (*Explana
 		e.Answer = "none: no listener has a certificate for this name, so the TLS handshake fails"
 		return e, nil
 	}
+	if r.protocol() == config.ProtocolHTTPS {
+		e.TLS = shake(c, at, socket, asked, r.serverName())
+	}
 	found := route.Match[A]{Trace: new(route.Trace)}
 	matched := socket.Match(m, &found)
 	e.record(found.Trace)
@@ -120,11 +106,9 @@ func Explain[A any](table *route.Table[A], c *config.Delta, r Request) (*Explana
 		e.Answer = "404: no rule matches"
 		return e, nil
 	}
-	e.follow(c, m, found.Rule.Rule, at.port, found.Prefix)
-	for i := range e.Upstream {
-		u := &e.Upstream[i]
-		u.HTTP2 = u.HTTP2 || found.Rule.Route.GRPC && len(u.Endpoints) > 0
-	}
+	e.follow(m, found.Rule.Rule, &upstreams{
+		configuration: c, listener: found.Listener, grpc: found.Rule.Route.GRPC, port: at.port, prefix: found.Prefix,
+	})
 	return e, nil
 }
 
@@ -152,16 +136,16 @@ func (e *Explanation) record(t *route.Trace) {
 }
 
 // follow tells what the rule does with the request.
-func (e *Explanation) follow(c *config.Delta, m *message.Request, rule *config.Rule, port uint16, prefix string) {
+func (e *Explanation) follow(m *message.Request, rule *config.Rule, us *upstreams) {
 	if rule.Fault != nil {
 		e.Answer = fault(rule.Fault)
 		return
 	}
 	e.Filters = filters(&rule.Filters)
-	chain := filter.Compile(&rule.Filters)
+	us.rule = filter.Compile(&rule.Filters)
 	var x filter.Exchange
-	x.Begin(m.Clone(), m.Scheme, port, prefix)
-	if answer := chain.Request(&x); answer != nil {
+	x.Begin(m.Clone(), m.Scheme, us.port, us.prefix)
+	if answer := us.rule.Request(&x); answer != nil {
 		e.Answer = describeAnswer(answer)
 		return
 	}
@@ -174,68 +158,8 @@ func (e *Explanation) follow(c *config.Delta, m *message.Request, rule *config.R
 		return
 	}
 	for i := range rule.Backends {
-		u := Upstream{Weight: rule.Backends[i].Weight, Total: total}
-		u.follow(c, m.Clone(), chain, &rule.Backends[i], port, prefix)
-		e.Upstream = append(e.Upstream, u)
+		e.Upstream = append(e.Upstream, us.follow(m.Clone(), &rule.Backends[i], total))
 	}
-}
-
-func (u *Upstream) follow(c *config.Delta, m *message.Request, rule *filter.Chain, ref *config.BackendRef, port uint16, prefix string) {
-	u.Backend, u.Filters = ref.Backend, filters(&ref.Filters)
-	if ref.Fault != nil {
-		u.Answer = fault(ref.Fault)
-		return
-	}
-	var x filter.Exchange
-	x.Begin(m, m.Scheme, port, prefix)
-	rule.Request(&x)
-	if answer := filter.Compile(&ref.Filters).Request(&x); answer != nil {
-		u.Answer = describeAnswer(answer)
-		return
-	}
-	u.Sends = m.Method + " " + m.Authority + m.Path
-	if m.HasQuery {
-		u.Sends += "?" + m.Query
-	}
-	for _, f := range m.Header.Fields {
-		u.Headers = append(u.Headers, f.Name+": "+f.Value)
-	}
-	u.listEndpoints(c)
-}
-
-func filters(f *config.Filters) []string {
-	return strings.FieldsFunc(f.String(), func(r rune) bool { return r == '\n' })
-}
-
-func (u *Upstream) listEndpoints(c *config.Delta) {
-	i := slices.IndexFunc(c.Backends, func(b *config.Backend) bool { return b.Name == u.Backend })
-	if i < 0 || len(c.Backends[i].Endpoints) == 0 {
-		u.Answer = "503: the backend has no endpoints"
-		return
-	}
-	u.HTTP2 = c.Backends[i].Protocol == config.AppH2C
-	for _, endpoint := range c.Backends[i].Endpoints {
-		u.Endpoints = append(u.Endpoints, describeEndpoint(endpoint))
-	}
-}
-
-func describeEndpoint(e config.Endpoint) string {
-	var name string
-	switch {
-	case e.Unix != "":
-		name = "unix " + e.Unix
-	case e.Host != "":
-		name = fmt.Sprintf("%s:%d", e.Host, e.Port)
-	default:
-		name = e.Address.String()
-	}
-	switch {
-	case e.Terminating:
-		return name + " (terminating)"
-	case !e.Ready:
-		return name + " (not ready)"
-	}
-	return name
 }
 
 func fault(f *config.Fault) string { return fmt.Sprintf("%d: %s", f.Status, f.Reason) }

@@ -60,7 +60,7 @@ func shop() *config.Delta {
 				Backends: []config.BackendRef{{Fault: &config.Fault{Status: 503, Reason: "Service default/gone does not exist"}, Weight: 1}},
 			}},
 		}},
-		Backends: []*config.Backend{{Name: "service/default/web:80", Endpoints: []config.Endpoint{
+		Backends: []*config.Backend{{Name: "service/default/web:80", Protocol: config.AppHTTP, Endpoints: []config.Endpoint{
 			{Address: netip.MustParseAddrPort("10.0.0.1:80"), Ready: true},
 			{Host: "web.example", Port: 81, Ready: true, Terminating: true},
 			{Unix: "/run/web.sock"},

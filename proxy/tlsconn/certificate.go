@@ -32,9 +32,9 @@ func (c *Certificate) Staple(response []byte) {
 // Certificates are what a listener shows, in the order of preference.
 type Certificates []*Certificate
 
-// pick returns the first certificate that the client can use and that has the
+// Pick returns the first certificate that the client can use and that has the
 // name it asks for; else the first that it can use; else the first.
-func (cs Certificates) pick(hello *tls.ClientHelloInfo) *tls.Certificate {
+func (cs Certificates) Pick(hello *tls.ClientHelloInfo) *tls.Certificate {
 	if len(cs) == 0 {
 		return nil
 	}

@@ -98,7 +98,7 @@ func (p *Profile) settingsFor(hello *tls.ClientHelloInfo) *tls.Config {
 }
 
 func (p *Profile) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	shown := p.certificates.pick(hello)
+	shown := p.certificates.Pick(hello)
 	if t, ok := hello.Conn.(*transport); ok && shown != nil {
 		shown = t.server.withSigner(shown)
 	}

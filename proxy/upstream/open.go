@@ -39,14 +39,22 @@ var protocols = [...][]string{
 
 // offer is what a request may speak with the endpoint. In clear text nothing is
 // chosen by the endpoint (RFC 9113 section 3.3: prior knowledge).
-func (e *Endpoint) offer(w Want) offer {
+func (e *Endpoint) offer(w Want) offer { return offerOf(e.protocol, w.HTTP2, e.secure != nil) }
+
+func offerOf(protocol config.AppProtocol, http2, secure bool) offer {
 	switch {
-	case e.protocol == config.AppH2C, e.protocol == config.AppHTTP && w.HTTP2:
+	case protocol == config.AppH2C, protocol == config.AppHTTP && http2:
 		return offerHTTP2
-	case e.protocol == config.AppHTTP && e.secure != nil:
+	case protocol == config.AppHTTP && secure:
 		return offerEither
 	}
 	return offerHTTP1
+}
+
+// Protocols are what endpoints of the backend are offered, by their names in ALPN;
+// http2 is [Want]'s.
+func Protocols(b *config.Backend, http2 bool) []string {
+	return protocols[offerOf(b.Protocol, http2, b.TLS != nil)]
 }
 
 // Why no connection in TLS could be made.
