@@ -36,7 +36,7 @@ var imports = map[string][]string{
 	"proxy":               {"config", "observe", "proxy"},
 	"proxy/http1":         {"proxy/message"},
 	"proxy/grpc":          {"proxy/message"},
-	"proxy/http2":         {"proxy/message"},
+	"proxy/http2":         {"proxy/grpc", "proxy/message"},
 	"proxy/mux":           {"proxy/http2", "proxy/loop", "proxy/message"},
 	"proxy/http3":         {"proxy/http2", "proxy/loop", "proxy/message"},
 	"proxy/tlsconn":       {"proxy/loop"},

@@ -23,11 +23,10 @@ const (
 // and no filter can be fooled by it.
 func (x *exchange) identify() {
 	h := &x.req.Header
+	dropClaims(h, x.from.trusted)
 	var known claims
 	if x.from.trusted {
 		known = claimsOf(h)
-	} else {
-		dropClaims(h)
 	}
 	switch {
 	case known.client == "":
@@ -70,11 +69,12 @@ func claimsOf(h *message.Header) claims {
 	return c
 }
 
-// dropClaims removes the fields of identify and others of that meaning.
-func dropClaims(h *message.Header) {
+// dropClaims removes the fields of identify and others of that meaning. Of a
+// trusted client, only those whose names are not quite the known ones are.
+func dropClaims(h *message.Header, trusted bool) {
 	kept := h.Fields[:0]
 	for _, f := range h.Fields {
-		if !isClaim(f.Name) {
+		if !isClaim(f.Name) || trusted && !message.HasUnderscore(f.Name) {
 			kept = append(kept, f)
 		}
 	}
@@ -82,22 +82,25 @@ func dropClaims(h *message.Header) {
 	h.Fields = kept
 }
 
+// isClaim knows the names also with underscores in place of hyphens, which some
+// servers take for the same.
 func isClaim(name string) bool {
-	switch len(name) {
-	case len("Forwarded"):
-		return message.EqualFold(name, "Forwarded") || message.EqualFold(name, "X-Real-IP")
-	case len(requestID):
-		return message.EqualFold(name, requestID)
-	case len(forwardedFor):
-		return message.EqualFold(name, forwardedFor)
-	case len(forwardedHost): // and Port
-		return message.EqualFold(name, forwardedHost) || message.EqualFold(name, forwardedPort)
-	case len(forwardedProto):
-		return message.EqualFold(name, forwardedProto)
-	case len(clientCertificate):
-		return message.EqualFold(name, clientCertificate)
+	const family = "X-Forwarded-"
+	return len(name) > len(family) && alike(name[:len(family)], family) ||
+		alike(name, requestID) || alike(name, "X-Real-IP") || alike(name, "Forwarded")
+}
+
+// alike compares a name with a known one.
+func alike(name, known string) bool {
+	if len(name) != len(known) || name[0]|0x20 != known[0]|0x20 {
+		return false
 	}
-	return false
+	for i := range len(known) {
+		if c := known[i]; name[i]|0x20 != c|0x20 && (c != '-' || name[i] != '_') {
+			return false
+		}
+	}
+	return true
 }
 
 // endsHere holds Max-Forwards, which limits how far TRACE and OPTIONS go

@@ -28,7 +28,7 @@ func AppendRequest(dst []byte, r *message.Request) []byte {
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = appendVisible(dst, cmp.Or(r.Spelling, r.Authority))
 	dst = append(dst, '\r', '\n')
-	dst = appendFields(dst, &r.Header)
+	dst = appendFields(dst, &r.Header, r.Underscores)
 	switch {
 	case r.BodyLength == message.LengthUnknown:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
@@ -68,7 +68,7 @@ func AppendResponse(dst []byte, r *message.Response, clientMinor uint8) []byte {
 		dst = append(dst, http.StatusText(r.Status)...)
 	}
 	dst = append(dst, '\r', '\n')
-	dst = appendFields(dst, &r.Header)
+	dst = appendFields(dst, &r.Header, false)
 	dst = appendResponseLength(dst, r, clientMinor)
 	if r.Upgrade != "" {
 		dst = appendField(dst, &message.Field{Name: "Upgrade", Value: r.Upgrade})
@@ -128,9 +128,12 @@ func AppendLastChunk(dst []byte, trailer *message.Header) []byte {
 	return append(dst, '\r', '\n')
 }
 
-func appendFields(dst []byte, h *message.Header) []byte {
+// appendFields appends end-to-end fields, with strict those without an underscore
+// in their name.
+func appendFields(dst []byte, h *message.Header, strict bool) []byte {
 	for i := range h.Fields {
-		if f := &h.Fields[i]; message.KindOf(f.Name) == message.EndToEnd {
+		f := &h.Fields[i]
+		if message.KindOf(f.Name) == message.EndToEnd && !(strict && message.HasUnderscore(f.Name)) {
 			dst = appendField(dst, f)
 		}
 	}

@@ -3,7 +3,6 @@ package http1
 import (
 	"bytes"
 	"math"
-	"strings"
 
 	"github.com/sluicegateway/sluice/proxy/message"
 )
@@ -304,7 +303,7 @@ func (d *ChunkDecoder) parseTrailer(section string) error {
 // allowedTrailer reports whether a field may come in a trailer. Names with an
 // underscore are dropped as they are in heads.
 func allowedTrailer(name string) bool {
-	return !message.Essential(name) && strings.IndexByte(name, '_') < 0
+	return !message.Essential(name) && !message.HasUnderscore(name)
 }
 
 func hexValue(c byte) (byte, bool) {

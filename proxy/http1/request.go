@@ -154,7 +154,7 @@ type requestFields struct {
 func (s *requestFields) take(name, value string) error {
 	kind := message.KindOf(name)
 	if kind == message.EndToEnd {
-		if strings.IndexByte(name, '_') < 0 {
+		if !message.HasUnderscore(name) {
 			s.r.Header.Add(name, value)
 		}
 		return nil

@@ -1,8 +1,6 @@
 package http2
 
 import (
-	"strings"
-
 	"github.com/sluicegateway/sluice/proxy/message"
 )
 
@@ -62,6 +60,7 @@ type fieldList struct {
 	host           pseudo
 	length         int64 // message.LengthUnknown without Content-Length
 	crumbs         int   // parts of Cookie
+	underscores    bool  // a name has one
 	expect         bool
 	acceptTrailers bool
 }
@@ -147,19 +146,17 @@ func (l *fieldList) pseudo(name string) *pseudo {
 	return nil
 }
 
-// add keeps an end-to-end field, or drops one as package http1 does.
+// add keeps an end-to-end field, or drops one as package http1 does. Names with an
+// underscore in a head are for finishRequest.
 func (l *fieldList) add(name, value string) {
-	underscore := strings.IndexByte(name, '_') >= 0
 	switch l.kind {
 	case ofRequest:
-		if underscore {
-			return
-		}
+		l.underscores = l.underscores || message.HasUnderscore(name)
 		if name == "cookie" {
 			l.crumbs++
 		}
 	case ofRequestTrailer:
-		if underscore || message.Essential(name) {
+		if message.HasUnderscore(name) || message.Essential(name) {
 			return
 		}
 	case ofResponseTrailer:

@@ -25,6 +25,7 @@ var evil = []string{"a", "", " a", "a\r\nb: c", "\x00", "GET / HTTP/1.1\r\n", "c
 
 var requestSeeds = [][]byte{
 	request("accept", "*/*", "cookie", "a=1", "cookie", "b=2"), request("content-length", "5", "expect", "100-continue", "te", "trailers"),
+	request("x_y", "1", "content-type", "application/grpc+proto", "x-y", "2"),
 	extended("sec-websocket-version", "13"), pseudo("OPTIONS", "https", "*", "[::1]:443", "host", "[::1]:443"),
 	pseudo("POST", "http", "/a/../%7e%2f?x=[1]", "Shop.Example."), request("x", "1\r\ny: 2"), request("X", "1"), request("transfer-encoding", "chunked"),
 	{0x82, 0x86, 0x84, 0x41, 0x8c, 0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff},
@@ -97,6 +98,10 @@ func checkHTTP1(t *testing.T, r *message.Request) {
 	}
 	want := *r.Clone()
 	want.Major, want.Minor = 1, 1
+	if want.Underscores {
+		want.Underscores = false
+		want.Header.Fields = slices.DeleteFunc(want.Header.Fields, func(f message.Field) bool { return strings.Contains(f.Name, "_") })
+	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%q: %s", raw, diff)
 	}

@@ -1,8 +1,10 @@
 package http2
 
 import (
+	"slices"
 	"strings"
 
+	"github.com/sluicegateway/sluice/proxy/grpc"
 	"github.com/sluicegateway/sluice/proxy/message"
 )
 
@@ -44,6 +46,9 @@ func (l *fieldList) finishRequest(endStream bool, r *message.Request) *Error {
 	}
 	if l.crumbs > 1 {
 		joinCookie(&r.Header)
+	}
+	if l.underscores {
+		dropUnderscores(r)
 	}
 	if l.protocol.set {
 		return l.finishWebSocket(r)
@@ -139,6 +144,15 @@ func (l *fieldList) finishWebSocket(r *message.Request) *Error {
 	r.Method, r.Upgrade = "GET", websocket
 	r.Header.Del("Sec-WebSocket-Key") // it means nothing here (RFC 8441 section 5)
 	return nil
+}
+
+// dropUnderscores drops fields as package http1 does, but for calls of gRPC, whose
+// metadata has such names.
+func dropUnderscores(r *message.Request) {
+	h := &r.Header
+	if r.Underscores = grpc.Is(h.Get("content-type")); !r.Underscores {
+		h.Fields = slices.DeleteFunc(h.Fields, func(f message.Field) bool { return message.HasUnderscore(f.Name) })
+	}
 }
 
 // joinCookie joins the parts that a client may split Cookie into (RFC 9113

@@ -6,7 +6,8 @@
 // It is as strict as package http1, by the same functions where both have a
 // question: what that refuses is refused here, so that a message of HTTP/2
 // becomes one message of HTTP/1.1 and no other. What that drops (fields with an
-// underscore in their name, in requests and trailers) is dropped here.
+// underscore in their name, in requests and trailers) is dropped here, but for
+// the metadata of gRPC.
 package http2
 
 import (

@@ -39,6 +39,12 @@ func TestRequest(t *testing.T) {
 		{"Host alone", coded(":path", "/", ":method", "GET", ":scheme", "http", "host", "shop.example"), false, func(*message.Request) {}},
 		{"Host equal to :authority", request("host", "SHOP.example."), false, func(*message.Request) {}},
 		{"underscore", request("x_forwarded_for", "a", "x", "1"), false, func(r *message.Request) { r.Header = header("x", "1") }},
+		{"underscores of gRPC", request("x_y", "a", "content-type", "application/grpc+proto"), false, func(r *message.Request) {
+			r.Header, r.Underscores = header("x_y", "a", "content-type", "application/grpc+proto"), true
+		}},
+		{"underscores of others", request("x_y", "a", "content-type", "application/grpc-web", "y_z", "b"), false, func(r *message.Request) {
+			r.Header = header("content-type", "application/grpc-web")
+		}},
 		{"Cookie in parts", request("cookie", "a=1", "x", "1", "cookie", "", "cookie", "b=2; c=3"), false, func(r *message.Request) {
 			r.Header = header("cookie", "a=1; b=2; c=3", "x", "1")
 		}},

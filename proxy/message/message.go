@@ -51,6 +51,10 @@ type Request struct {
 	// Upgrade is the protocol of an Upgrade field that Connection names, else
 	// empty. It is never set together with a body.
 	Upgrade string
+	// Underscores says that the client's field names with an underscore are there,
+	// which are usual in gRPC. In HTTP/1.1, where many backends cannot tell them
+	// from the same names with a hyphen, none of these leaves.
+	Underscores bool
 }
 
 // Host is Authority without its port; an IPv6 address keeps its brackets.

@@ -45,6 +45,10 @@ func IsToken(s string) bool {
 	return s != ""
 }
 
+// HasUnderscore reports whether a field name has one: many servers cannot tell it
+// from the same name with a hyphen.
+func HasUnderscore(name string) bool { return strings.IndexByte(name, '_') >= 0 }
+
 // TokenByte reports whether tokens may hold c.
 func TokenByte(c byte) bool { return tokenByte[c] }
 
