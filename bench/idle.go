@@ -29,7 +29,7 @@ func measureIdle(ctx context.Context, w io.Writer, set settings, ps *processes, 
 			return err
 		}
 		for _, r := range all {
-			each, err := r.idle(ctx, v, set.settle)
+			each, err := r.idle(ctx, v, 2*set.settle) // by then memory that is not needed was given back
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
