@@ -3,7 +3,6 @@
 package epoll
 
 import (
-	"encoding/binary"
 	"os"
 	"sync"
 
@@ -37,8 +36,7 @@ func (b *inbox) open(p *poller) (err error) {
 
 // ready resets the eventfd.
 func (b *inbox) ready(uint32) {
-	var count [8]byte
-	_, _ = unix.Read(b.eventfd, count[:]) // EAGAIN: it was reset already
+	resetEvent(b.eventfd)
 }
 
 // put reports false if the inbox is closed.
@@ -67,9 +65,7 @@ func (b *inbox) wake() {
 		return
 	}
 	b.sleeping = false
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
-	_, _ = unix.Write(b.eventfd, one[:]) // fails only at 2^64 unread wake-ups
+	signalEvent(b.eventfd)
 }
 
 // sleep announces that the loop is going to wait. It reports false if it must not.

@@ -90,6 +90,18 @@ func closeSocket(fd int) error {
 	return failure(unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0))
 }
 
+// signalEvent adds one to an eventfd. It fails only at 2^64 of them.
+func signalEvent(fd int) {
+	one := uint64(1)
+	unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one))
+}
+
+// resetEvent sets an eventfd to 0, which it may be already.
+func resetEvent(fd int) {
+	var count uint64
+	unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&count)), unsafe.Sizeof(count))
+}
+
 // failure is the error of a system call that returns nothing else.
 func failure(_, _ uintptr, errno unix.Errno) error {
 	if errno != 0 {
