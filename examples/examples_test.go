@@ -136,6 +136,25 @@ func (e *example) eventually(what string, done func() bool) {
 	}
 }
 
+// makeCertificate runs a command that makes a certificate and its Secret.
+func (e *example) makeCertificate(command string) {
+	e.Helper()
+	if output, code := e.Shell(command); code != 0 {
+		e.Fatalf("%s: exit code %d: %s", command, code, output)
+	}
+}
+
+// secure sends a request in TLS, in HTTP/2, as a client that trusts only the
+// certificate in the file, and returns the name of the backend that answered.
+func (e *example) secure(trusted, host, target string) string {
+	e.Helper()
+	command := fmt.Sprintf("curl -s --http2 --cacert %s --resolve %[2]s:8443:127.0.0.1 https://%[2]s:8443%[3]s", trusted, host, target)
+	output, _ := e.Shell(command)
+	var got echo.Answer
+	_ = json.Unmarshal([]byte(output), &got) // what curl says of a failure is no JSON
+	return got.Name
+}
+
 func TestQuickstart(t *testing.T) {
 	e := run(t, "examples/quickstart", "shop-stable=9001", "shop-canary=9002", "prices=9003")
 	e.want(8080, "", "/", "shop-canary", "env: canary")
@@ -168,6 +187,16 @@ func TestTeams(t *testing.T) {
 		"site platform/shared ResolvedRefs RefNotPermitted",
 		"payments platform/shared Accepted NotAllowedByListeners",
 		"store platform/shared Accepted", "store platform/internal Accepted")
+
+	e.wantConditions("gateways", "platform shared https HTTPS *.company.example is False (InvalidCertificateRef)")
+	e.makeCertificate("sh examples/teams/security/certificate.sh")
+	e.eventually("the certificate is shown", func() bool { return e.secure("examples/teams/security/tls.crt", site, "/") == "site" })
+	if got := e.secure("examples/teams/security/tls.crt", site, "/shop/cart"); got != "store-v1" { // another team behind the same name
+		t.Errorf("the store's path on the site went to %q", got)
+	}
+	if got := e.secure("examples/teams/security/tls.crt", store, "/"); got != "store-v1" && got != "store-v2" { // another name, the same certificate
+		t.Errorf("the store's hostname went to %q", got)
+	}
 
 	e.WriteFile("examples/teams/warehouse/grant.yaml", warehouseGrant)
 	e.eventually("the warehouse's grant counts", func() bool {
@@ -210,8 +239,27 @@ func TestTour(t *testing.T) {
 	e.wantConditions("gateways",
 		"tour shop HTTP", "selector http HTTP",
 		"tls https InvalidCertificateRef", "tcp foo UnsupportedProtocol", "tcp bar UnsupportedProtocol")
-	e.wantConditions("routes", "TCPRoute tcp-app-1", "TCPRoute tcp-app-2", "GRPCRoute user")
+	e.wantConditions("routes", "TCPRoute tcp-app-1", "TCPRoute tcp-app-2", "GRPCRoute user Accepted")
+
+	for call, want := range map[string]string{
+		"-H 'version: 2' http://127.0.0.1:8080/com.example.User/Login": "one",
+		"http://127.0.0.1:8080/com.example.User/Login":                 "grpc-status: 12", // without the header
+	} {
+		output, _ := e.Shell("curl -si --http2-prior-knowledge -H 'Content-Type: application/grpc' -H 'Host: grpc.shop.example' -d '' " + call)
+		if !strings.Contains(output, want) {
+			t.Errorf("%s: no %q in %s", call, want, output)
+		}
+	}
+
+	e.makeCertificate(tourCertificate)
+	e.eventually("the certificate is shown", func() bool { return e.secure("tls.crt", "www.shop.example", "/") == "two" })
 }
+
+// tourCertificate makes the Secret as kubectl does in the tutorials.
+const tourCertificate = `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=shop.example \
+	-addext 'subjectAltName=DNS:*.shop.example' -keyout tls.key -out tls.crt &&
+printf 'apiVersion: v1\nkind: Secret\nmetadata: {name: shop-certificate, namespace: certificates}\ndata: {tls.crt: %s, tls.key: %s}\n' \
+	"$(openssl base64 -A -in tls.crt)" "$(openssl base64 -A -in tls.key)" >examples/tour/secret.yaml`
 
 // TestBase holds that the base of the task pages is right by itself.
 func TestBase(t *testing.T) {
