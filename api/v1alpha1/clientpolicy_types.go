@@ -42,6 +42,7 @@ type ClientPolicy struct {
 // ClientPolicySpec is what the user wants. What is not set keeps its default.
 //
 // +kubebuilder:validation:XValidation:rule="self.targetRefs.all(t, t.kind == 'Gateway' && !has(t.sectionName)) || !(has(self.limits) && has(self.limits.connections)) && !(has(self.timeouts) && has(self.timeouts.handshake))",message="limits.connections and timeouts.handshake bound whole ports, so only a policy for whole Gateways may set them"
+// +kubebuilder:validation:XValidation:rule="!(has(self.http3) && self.http3.enabled && has(self.tls) && has(self.tls.maxVersion) && self.tls.maxVersion == '1.2')",message="HTTP/3 needs TLS 1.3, which tls.maxVersion excludes"
 type ClientPolicySpec struct {
 	// TargetRefs are the Gateways and ListenerSets that the policy is about, in
 	// its own namespace. With a sectionName it is about one listener.

@@ -104,6 +104,9 @@ func compileClientPolicy(object *v1alpha1.ClientPolicy) (*clientPolicy, []proble
 	next := &clientPolicy{key: snapshot.KeyOf(object)}
 	next.tls = clientTLS(spec.TLS)
 	next.client.HTTP3 = spec.HTTP3 != nil && spec.HTTP3.Enabled
+	if next.client.HTTP3 && next.tls.MaxVersion == "1.2" {
+		c.fail("spec.http3", "HTTP/3 needs TLS 1.3, and tls.maxVersion is 1.2", "remove one of them")
+	}
 	next.client.Limits = clientLimits(spec.Limits)
 	next.client.Timeouts = c.timeouts(spec.Timeouts)
 	if h := spec.Headers; h != nil {
@@ -183,6 +186,17 @@ func (c *policyCompiler) duration(field string, text *v1alpha1.ClientTimeout) ti
 		c.fail(field, fmt.Sprintf("%q is no duration above zero", *text), "write one such as 10s or 1m30s")
 	}
 	return d
+}
+
+// clientOf is what the policy says of a listener's clients. Only an HTTPS listener
+// speaks HTTP/3.
+func (p *clientPolicy) clientOf(l *listener) *config.ClientSettings {
+	if !p.client.HTTP3 || l.spec.Protocol == gatewayv1.HTTPSProtocolType {
+		return &p.client
+	}
+	client := p.client
+	client.HTTP3 = false
+	return &client
 }
 
 // policyOf is the ClientPolicy that holds for a listener; nil if none does.

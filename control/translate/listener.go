@@ -210,7 +210,7 @@ func (l *listener) config(g *gateway, bind uint16, policy *clientPolicy) *config
 		BackendCertificate: l.identity,
 	}
 	if policy != nil {
-		next.Client = &policy.client
+		next.Client = policy.clientOf(l)
 	}
 	if next.Protocol == config.ProtocolHTTPS {
 		next.TLS = l.tls(policy)

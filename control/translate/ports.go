@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-
 	"github.com/sluicegateway/sluice/control/provision"
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
@@ -33,7 +31,7 @@ func (t *Translator) openPorts(owner snapshot.Key) {
 				continue
 			}
 			next.ports = append(next.ports, provision.Port{Number: uint16(l.spec.Port), Protocol: l.spec.Protocol})
-			if policy := t.policyOf(g, l); policy != nil && policy.client.HTTP3 && l.spec.Protocol == gatewayv1.HTTPSProtocolType {
+			if policy := t.policyOf(g, l); policy != nil && policy.clientOf(l).HTTP3 {
 				next.ports = append(next.ports, provision.Port{Number: uint16(l.spec.Port), Protocol: provision.HTTP3})
 			}
 		}
