@@ -42,7 +42,6 @@ type Stream struct {
 	flushDue bool
 	writing  bool // a handler waits
 	writer   loop.Waiter
-	writeBy  time.Time
 
 	// What the client sends.
 	remoteEnded bool
@@ -161,7 +160,8 @@ func (st *Stream) Close() error {
 	st.StopNotify()
 	st.drop()
 	putPiece(st.taken)
-	st.taken = nil
+	putOut(st.out)
+	st.taken, st.out = nil, nil
 	close(st.more)
 	st.wakeReader()
 	st.wakeWriter()

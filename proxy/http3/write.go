@@ -73,7 +73,6 @@ func (st *Stream) CloseWrite() error { return st.End(nil) }
 
 // SetWriteDeadline implements loop.Conn.
 func (st *Stream) SetWriteDeadline(t time.Time) {
-	st.writeBy = t
 	_ = st.raw.SetWriteDeadline(t) // fails never
 }
 
