@@ -76,37 +76,33 @@ func granted(i int) bool { return i%10 == 0 }
 
 // all are the objects of the world.
 func (w *world) all() ([]snapshot.Change, error) {
-	objects := []snapshot.Object{
-		&gatewayv1.GatewayClass{ObjectMeta: w.meta("", "sluice", 0), Spec: gatewayv1.GatewayClassSpec{ControllerName: controllerName}},
-		w.gateway(), w.namespace(infra), w.namespace(vault),
+	all := []snapshot.Change{
+		set(&gatewayv1.GatewayClass{ObjectMeta: w.meta("", "sluice", 0), Spec: gatewayv1.GatewayClassSpec{ControllerName: controllerName}}),
+		set(w.gateway()), set(w.namespace(infra)), set(w.namespace(vault)),
 	}
 	for i := range w.sets {
-		objects = append(objects, w.namespace(team(i)), w.set(i, listeners(i)))
+		all = append(all, set(w.namespace(team(i))), set(w.set(i, listeners(i))))
 		for j := range listeners(i) {
 			secret, _, err := w.secret(i, j)
 			if err != nil {
 				return nil, err
 			}
-			objects = append(objects, secret)
+			all = append(all, set(secret))
 		}
 		if granted(i) {
-			objects = append(objects, w.grant(i))
+			all = append(all, set(w.grant(i)))
 		}
 		if i%50 == 0 {
-			objects = append(objects, w.policy(i, 8<<10))
+			all = append(all, set(w.policy(i, 8<<10)))
 		}
 		for j := range w.routes {
-			objects = append(objects, w.route(i, j, j))
+			all = append(all, set(w.route(i, j, j)))
 		}
 		for j := range w.services {
-			objects = append(objects, w.service(i, j), w.slice(i, j, j))
+			all = append(all, set(w.service(i, j)), set(w.slice(i, j, j)))
 		}
 	}
-	changes := make([]snapshot.Change, len(objects))
-	for i, object := range objects {
-		changes[i] = set(object)
-	}
-	return changes, nil
+	return all, nil
 }
 
 // set sets an object, as one that a source has decoded: nothing in it is shared.

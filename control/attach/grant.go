@@ -24,7 +24,7 @@ type To struct {
 // that allows the reference. It is nil if there is none. References within a
 // namespace need no grant and are not for Granted.
 func Granted(r snapshot.Reader, from From, to To) *gatewayv1.ReferenceGrant {
-	for grant := range snapshot.Each[*gatewayv1.ReferenceGrant](r, snapshot.GrantsIn(to.Namespace)) {
+	for grant := range snapshot.Each[*gatewayv1.ReferenceGrant](r, snapshot.GrantsIn(to.Namespace, snapshot.Kind(from.Kind), from.Namespace)) {
 		if trusts(grant, from) && covered(grant, to) {
 			return grant
 		}

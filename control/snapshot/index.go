@@ -14,9 +14,11 @@ import (
 // Its name is a Key of a kind of its own, so that who depends on a bucket is
 // recorded like who depends on an object.
 
-// GrantsIn names the bucket of the ReferenceGrants of a namespace.
-func GrantsIn(namespace string) Key {
-	return Key{Kind: "ReferenceGrants in", Namespace: namespace}
+// GrantsIn names the bucket of the ReferenceGrants of a namespace that allow
+// something to objects of a kind in the namespace from. A namespace may have
+// thousands of others.
+func GrantsIn(namespace string, kind Kind, from string) Key {
+	return Key{Kind: "ReferenceGrants to " + kind, Namespace: namespace, Name: from}
 }
 
 // SlicesOf names the bucket of the EndpointSlices of a Service.
@@ -53,7 +55,11 @@ func ListenerSetsOf(namespace, gateway string) Key {
 func Buckets(object Object) []Key {
 	switch o := object.(type) {
 	case *gatewayv1.ReferenceGrant:
-		return []Key{GrantsIn(o.Namespace)}
+		var buckets []Key
+		for _, from := range o.Spec.From {
+			buckets = append(buckets, GrantsIn(o.Namespace, Kind(from.Kind), string(from.Namespace)))
+		}
+		return buckets
 	case *discoveryv1.EndpointSlice:
 		if service := o.Labels[discoveryv1.LabelServiceName]; service != "" {
 			return []Key{SlicesOf(o.Namespace, service)}

@@ -75,13 +75,19 @@ func TestBucketsDoNotMix(t *testing.T) {
 		})
 	}
 	grant := &gatewayv1.ReferenceGrant{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "allow"}}
+	for _, namespace := range []gatewayv1.Namespace{"team", "another"} {
+		grant.Spec.From = append(grant.Spec.From, gatewayv1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: "HTTPRoute", Namespace: namespace})
+	}
 	s := snapshot.New().With([]snapshot.Change{set(endpointSlice("a", "web")), set(policy), set(grant)})
 	for bucket, want := range map[snapshot.Key][]string{
 		snapshot.BackendPoliciesOn(snapshot.KindService, "default", "web"): {"tls"},
 		snapshot.BackendPoliciesOn(snapshot.KindService, "default", "api"): {"tls"},
 		snapshot.BackendPoliciesOn(snapshot.KindService, "other", "web"):   nil,
-		snapshot.GrantsIn("default"):                                       {"allow"},
-		snapshot.GrantsIn("other"):                                         nil,
+		snapshot.GrantsIn("default", snapshot.KindHTTPRoute, "team"):       {"allow"},
+		snapshot.GrantsIn("default", snapshot.KindHTTPRoute, "another"):    {"allow"},
+		snapshot.GrantsIn("default", snapshot.KindHTTPRoute, "other"):      nil,
+		snapshot.GrantsIn("default", snapshot.KindGateway, "team"):         nil,
+		snapshot.GrantsIn("other", snapshot.KindHTTPRoute, "team"):         nil,
 		snapshot.SlicesOf("default", "web"):                                {"a"},
 	} {
 		if got := namesIn(s, bucket); !slices.Equal(got, want) {

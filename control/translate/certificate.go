@@ -54,31 +54,26 @@ func (l *listener) takeCertificate(r *reader, field string, ref gatewayv1.Secret
 		l.unresolved = append(l.unresolved, *found.problem)
 		return
 	}
-	l.certificates = append(l.certificates, found.certificate)
-	l.reviewCertificate(field, found)
+	l.certificates = append(l.certificates, found.certificate.content)
+	l.reviewCertificate(field, found.certificate)
 }
 
 // reviewCertificate finds what makes clients distrust a certificate that is shown.
 // That it expires is told by who has a clock.
-func (l *listener) reviewCertificate(field string, found foundCertificate) {
-	secret := strings.TrimPrefix(found.certificate.Name, "secret/")
-	if name := strings.Replace(l.hostname, "*", "www", 1); name != "" && found.chain[0].VerifyHostname(name) != nil {
+func (l *listener) reviewCertificate(field string, c *certificate) {
+	secret := strings.TrimPrefix(c.content.Name, "secret/")
+	if name := strings.Replace(l.hostname, "*", "www", 1); name != "" && !c.covers(name) {
 		l.warn(field, fmt.Sprintf("the certificate in Secret %s is not for the listener's hostname %s, so clients will not trust it", secret, l.hostname), "use a certificate whose DNS names cover the hostname")
 	}
-	for i, certificate := range found.chain[1:] {
-		if found.chain[i].CheckSignatureFrom(certificate) != nil {
-			l.warn(field, fmt.Sprintf("certificate %d of the chain in Secret %s did not sign the one before it, so some clients will not trust it", i+2, secret), "write the leaf first, and after each certificate the one of the authority that signed it")
-			return
-		}
+	if c.broken > 0 {
+		l.warn(field, fmt.Sprintf("certificate %d of the chain in Secret %s did not sign the one before it, so some clients will not trust it", c.broken, secret), "write the leaf first, and after each certificate the one of the authority that signed it")
 	}
 }
 
 // foundCertificate is what a reference to a certificate names, or what is wrong
 // with it.
 type foundCertificate struct {
-	certificate config.Certificate
-	// chain is the certificate's, parsed, leaf first.
-	chain []*x509.Certificate
+	certificate *certificate
 	// grants has the ReferenceGrant that the reference leans on.
 	grants  []snapshot.Key
 	problem *problem
@@ -110,39 +105,82 @@ func readCertificate(r *reader, field string, from attach.From, ref gatewayv1.Se
 		}
 		found.grants = append(found.grants, snapshot.KeyOf(grant))
 	}
-	secret := snapshot.Get[*corev1.Secret](r, to.Namespace, to.Name)
-	if secret == nil {
-		return fail(fmt.Sprintf("Secret %s/%s does not exist", to.Namespace, to.Name), "write the name of an existing Secret, or create it")
-	}
-	if message, fix := found.parse(secret); message != "" {
-		return fail(fmt.Sprintf("Secret %s/%s %s", to.Namespace, to.Name, message), fix)
+	found.certificate = r.certificate(to.Namespace, to.Name)
+	if wrong := found.certificate.wrong; wrong != "" {
+		return fail(fmt.Sprintf("Secret %s/%s %s", to.Namespace, to.Name, wrong), found.certificate.fix)
 	}
 	return found
 }
 
-// parse takes the certificate of a Secret, of type kubernetes.io/tls or of another
-// with the same keys, or says what is wrong with it.
-func (f *foundCertificate) parse(secret *corev1.Secret) (message, fix string) {
-	f.certificate = config.Certificate{
+// certificate is what a Secret holds of a certificate. Of what is in it only that
+// is kept which is asked for: parsed, a certificate takes kilobytes.
+type certificate struct {
+	content config.Certificate
+	// names are the DNS names that it is for.
+	names []string
+	// broken is the number in the chain, from 1, of the first certificate that did
+	// not sign the one before it; 0 if there is none.
+	broken int
+	// wrong says why it is of no use, and fix what to do; empty if it is.
+	wrong, fix string
+}
+
+// certificate reads a Secret. Many listeners may show the same one, and are read
+// again for other reasons, so what has been parsed is kept as long as the object
+// is the same.
+func (r *reader) certificate(namespace, name string) *certificate {
+	key := snapshot.Key{Kind: snapshot.KindSecret, Namespace: namespace, Name: name}
+	secret := snapshot.Get[*corev1.Secret](r, namespace, name)
+	if secret == nil {
+		return &certificate{wrong: "does not exist", fix: "write the name of an existing Secret, or create it"}
+	}
+	if known := r.certificates[key]; known != nil {
+		return known
+	}
+	next := parseCertificate(secret)
+	r.certificates[key] = next
+	return next
+}
+
+// parseCertificate takes the certificate of a Secret, of type kubernetes.io/tls or
+// of another with the same keys, or says what is wrong with it.
+func parseCertificate(secret *corev1.Secret) *certificate {
+	c := &certificate{content: config.Certificate{
 		Name:  fmt.Sprintf("secret/%s/%s", secret.Namespace, secret.Name),
 		Chain: secret.Data[corev1.TLSCertKey],
 		Key:   secret.Data[corev1.TLSPrivateKeyKey],
+	}}
+	fail := func(wrong, fix string) *certificate {
+		c.wrong, c.fix = wrong, fix
+		return c
 	}
-	if len(f.certificate.Chain) == 0 || len(f.certificate.Key) == 0 {
-		return "has no certificate: it needs the keys tls.crt and tls.key", "refer to a Secret of type kubernetes.io/tls"
+	if len(c.content.Chain) == 0 || len(c.content.Key) == 0 {
+		return fail("has no certificate: it needs the keys tls.crt and tls.key", "refer to a Secret of type kubernetes.io/tls")
 	}
-	pair, err := f.certificate.Pair()
+	pair, err := c.content.Pair()
 	if err != nil {
-		return "has no usable certificate: " + strings.TrimPrefix(err.Error(), "tls: "), "write the chain in PEM, leaf first, to tls.crt, and the leaf's private key to tls.key"
+		return fail("has no usable certificate: "+strings.TrimPrefix(err.Error(), "tls: "), "write the chain in PEM, leaf first, to tls.crt, and the leaf's private key to tls.key")
 	}
+	var before *x509.Certificate
 	for i, der := range pair.Certificate {
-		certificate, err := x509.ParseCertificate(der)
+		parsed, err := x509.ParseCertificate(der)
 		if err != nil {
-			return fmt.Sprintf("has a malformed certificate, number %d of the chain", i+1), "write the chain in PEM, leaf first, to tls.crt"
+			return fail(fmt.Sprintf("has a malformed certificate, number %d of the chain", i+1), "write the chain in PEM, leaf first, to tls.crt")
 		}
-		f.chain = append(f.chain, certificate)
+		switch {
+		case i == 0:
+			c.names = parsed.DNSNames
+		case c.broken == 0 && before.CheckSignatureFrom(parsed) != nil:
+			c.broken = i + 1
+		}
+		before = parsed
 	}
-	return "", ""
+	return c
+}
+
+// covers reports whether the certificate is for the hostname.
+func (c *certificate) covers(hostname string) bool {
+	return (&x509.Certificate{DNSNames: c.names}).VerifyHostname(hostname) == nil
 }
 
 func (l *listener) warn(field, message, fix string) {

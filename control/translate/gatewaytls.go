@@ -51,7 +51,7 @@ func readGatewayTLS(r *reader, key snapshot.Key, spec *gatewayv1.GatewayTLSConfi
 		if found.problem != nil {
 			t.unresolved = append(t.unresolved, *found.problem)
 		} else {
-			t.identity = &found.certificate
+			t.identity = &found.certificate.content
 		}
 		t.grants = append(t.grants, found.grants...)
 	}

@@ -115,8 +115,12 @@ func (g *graph) take(s stage) []snapshot.Key {
 	return keys
 }
 
-// record replaces what a unit has read.
+// record replaces what a unit has read. That it reads its own object needs no
+// record: changed marks it anyway.
 func (g *graph) record(u unit, read map[snapshot.Key]struct{}) {
+	if own, ok := stageOf(u.key.Kind); ok && own == u.stage {
+		delete(read, u.key)
+	}
 	n := g.nodes[u]
 	if n == nil {
 		n = &node{unit: u}
@@ -178,15 +182,20 @@ func (s *source) add(n *node) {
 
 // reader reads for one unit and remembers what was read, misses too.
 type reader struct {
-	snapshot *snapshot.Snapshot
-	bindings map[snapshot.Key]*attach.Parent
-	terms    map[snapshot.Key]*terms
-	bundles  map[snapshot.Key]bundle
-	read     map[snapshot.Key]struct{}
+	snapshot     *snapshot.Snapshot
+	bindings     map[snapshot.Key]*attach.Parent
+	terms        map[snapshot.Key]*terms
+	bundles      map[snapshot.Key]bundle
+	certificates map[snapshot.Key]*certificate
+	read         map[snapshot.Key]struct{}
 }
 
 func (t *Translator) reader() *reader {
-	return &reader{snapshot: t.snapshot, bindings: t.bindings, terms: t.terms, bundles: t.bundles, read: map[snapshot.Key]struct{}{}}
+	return &reader{
+		snapshot: t.snapshot, bindings: t.bindings, terms: t.terms,
+		bundles: t.bundles, certificates: t.certificates,
+		read: map[snapshot.Key]struct{}{},
+	}
 }
 
 // Object implements [snapshot.Reader].

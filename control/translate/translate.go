@@ -44,23 +44,24 @@ type Translator struct {
 	snapshot *snapshot.Snapshot
 	graph    *graph
 
-	gateways  map[snapshot.Key]*gateway
-	terms     map[snapshot.Key]*terms // by Gateway
-	sets      map[snapshot.Key]*listenerSet
-	joined    map[snapshot.Key]joined // by ListenerSet
-	joins     map[snapshot.Key]joins  // by Gateway
-	ports     map[portKey]*port
-	conflicts map[string]conflict             // by listener
-	sockets   map[portKey]*sockets            // with HTTP listeners
-	bundles   map[snapshot.Key]bundle         // by ConfigMap, as far as parsed
-	bindings  map[snapshot.Key]*attach.Parent // by Gateway and ListenerSet
-	routes    map[snapshot.Key]*route
-	rivals    map[string]*rivals   // by listener
-	attached  map[string]int       // routes by listener
-	used      counter[backendName] // rules by backend
-	backends  map[snapshot.Key]backendName
-	granted   counter[snapshot.Key] // users by ReferenceGrant
-	leads     counter[lead]         // routes by Gateway and what they lead to
+	gateways     map[snapshot.Key]*gateway
+	terms        map[snapshot.Key]*terms // by Gateway
+	sets         map[snapshot.Key]*listenerSet
+	joined       map[snapshot.Key]joined // by ListenerSet
+	joins        map[snapshot.Key]joins  // by Gateway
+	ports        map[portKey]*port
+	conflicts    map[string]conflict             // by listener
+	sockets      map[portKey]*sockets            // with HTTP listeners
+	bundles      map[snapshot.Key]bundle         // by ConfigMap, as far as parsed
+	certificates map[snapshot.Key]*certificate   // by Secret, as far as parsed
+	bindings     map[snapshot.Key]*attach.Parent // by Gateway and ListenerSet
+	routes       map[snapshot.Key]*route
+	rivals       map[string]*rivals   // by listener
+	attached     map[string]int       // routes by listener
+	used         counter[backendName] // rules by backend
+	backends     map[snapshot.Key]backendName
+	granted      counter[snapshot.Key] // users by ReferenceGrant
+	leads        counter[lead]         // routes by Gateway and what they lead to
 
 	places   map[snapshot.Key]*place          // by Gateway; only in a cluster
 	opened   map[snapshot.Key]opened          // by Gateway and ListenerSet
@@ -91,31 +92,32 @@ type Result struct {
 // New makes a Translator that has seen no snapshot yet.
 func New(options Options) *Translator {
 	t := &Translator{
-		options:   options,
-		snapshot:  snapshot.New(),
-		graph:     newGraph(),
-		gateways:  map[snapshot.Key]*gateway{},
-		terms:     map[snapshot.Key]*terms{},
-		sets:      map[snapshot.Key]*listenerSet{},
-		joined:    map[snapshot.Key]joined{},
-		joins:     map[snapshot.Key]joins{},
-		ports:     map[portKey]*port{},
-		conflicts: map[string]conflict{},
-		sockets:   map[portKey]*sockets{},
-		bundles:   map[snapshot.Key]bundle{},
-		bindings:  map[snapshot.Key]*attach.Parent{},
-		routes:    map[snapshot.Key]*route{},
-		rivals:    map[string]*rivals{},
-		attached:  map[string]int{},
-		used:      counter[backendName]{},
-		backends:  map[snapshot.Key]backendName{},
-		granted:   counter[snapshot.Key]{},
-		leads:     counter[lead]{},
-		places:    map[snapshot.Key]*place{},
-		opened:    map[snapshot.Key]opened{},
-		services:  map[snapshot.Key]*corev1.Service{},
-		served:    newServed(),
-		view:      newView(),
+		options:      options,
+		snapshot:     snapshot.New(),
+		graph:        newGraph(),
+		gateways:     map[snapshot.Key]*gateway{},
+		terms:        map[snapshot.Key]*terms{},
+		sets:         map[snapshot.Key]*listenerSet{},
+		joined:       map[snapshot.Key]joined{},
+		joins:        map[snapshot.Key]joins{},
+		ports:        map[portKey]*port{},
+		conflicts:    map[string]conflict{},
+		sockets:      map[portKey]*sockets{},
+		bundles:      map[snapshot.Key]bundle{},
+		certificates: map[snapshot.Key]*certificate{},
+		bindings:     map[snapshot.Key]*attach.Parent{},
+		routes:       map[snapshot.Key]*route{},
+		rivals:       map[string]*rivals{},
+		attached:     map[string]int{},
+		used:         counter[backendName]{},
+		backends:     map[snapshot.Key]backendName{},
+		granted:      counter[snapshot.Key]{},
+		leads:        counter[lead]{},
+		places:       map[snapshot.Key]*place{},
+		opened:       map[snapshot.Key]opened{},
+		services:     map[snapshot.Key]*corev1.Service{},
+		served:       newServed(),
+		view:         newView(),
 	}
 	if options.Cluster != nil {
 		t.graph.mark(unit{stageReplica, replicasKey()})

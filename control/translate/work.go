@@ -65,6 +65,7 @@ func (t *Translator) begin(s *snapshot.Snapshot, changed []snapshot.Key) {
 func (t *Translator) changed(key snapshot.Key, before, after snapshot.Object) {
 	t.graph.touch(key)
 	delete(t.bundles, key)
+	delete(t.certificates, key)
 	if t.shared() && key.Kind == snapshot.KindService {
 		t.noteService(key, after)
 	}
