@@ -24,6 +24,9 @@ func NewSplit(weights []int32, workers int) *Split {
 		s.weights[i] = max(0, int64(w))
 		s.total += s.weights[i]
 	}
+	if len(weights) < 2 {
+		return s // Next has no choice, and most rules are like that
+	}
 	s.stride = (len(weights) + cacheLine - 1) / cacheLine * cacheLine
 	s.credit = make([]int64, s.stride*workers)
 	return s
@@ -34,6 +37,9 @@ func NewSplit(weights []int32, workers int) *Split {
 func (s *Split) Next(worker int) int {
 	if s.total == 0 {
 		return -1
+	}
+	if len(s.weights) == 1 {
+		return 0
 	}
 	credit := s.credit[worker*s.stride:][:len(s.weights)]
 	best := -1
