@@ -149,10 +149,18 @@ func (a *attempt) receive() failure {
 func (a *attempt) startBody(n int) {
 	resp, body := &a.x.resp, &a.x.respBody
 	if st := a.conn.Stream(); st != nil {
+		if mayHaveTrailer(resp, a.x.req.Method) && !(st.Ended() && st.Trailer() == nil) {
+			resp.BodyLength = message.LengthUnknown // trailers may follow an empty body
+		}
 		body.startStream(st, resp.BodyLength == 0)
 	} else {
 		body.start(a.conn.Conn, resp.BodyLength, resp.UntilClose, a.in[n:a.w])
 	}
+}
+
+// mayHaveTrailer reports whether the response has an empty body, and not none.
+func mayHaveTrailer(r *message.Response, method string) bool {
+	return r.BodyLength == 0 && method != "HEAD" && r.Status >= 200 && r.Status != 204 && r.Status != 304
 }
 
 // readHead waits for one whole head and reads it into the exchange's response.

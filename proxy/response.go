@@ -9,7 +9,7 @@ import (
 // still be answered.
 func (x *exchange) relay(action *Action, target *Target) failure {
 	switch {
-	case x.resp.Status == 101 && !x.upgraded():
+	case x.resp.Status == 101 && (!x.upgraded() || x.keyMisread()):
 		return upstreamMalformed
 	case x.stream != nil && x.req.Upgrade != "" && x.resp.Status/100 == 2: // it would be a tunnel's (RFC 8441 section 5)
 		return upstreamMalformed

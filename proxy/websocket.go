@@ -29,6 +29,22 @@ func (x *exchange) acceptWebSocket() {
 	if _, answered := x.resp.Header.Lookup(webSocketAccept); answered || !asked || x.up.conn.Stream() == nil {
 		return
 	}
+	x.resp.Header.Add(webSocketAccept, acceptOf(key))
+}
+
+// keyMisread reports whether the backend has not answered the key that was made
+// for it: what it takes for a WebSocket may be none (RFC 6455 section 4.1). Keys
+// of clients are theirs to check.
+func (x *exchange) keyMisread() bool {
+	if x.stream == nil || x.up.conn.Stream() != nil {
+		return false
+	}
+	accept, _ := x.resp.Header.Lookup(webSocketAccept)
+	return accept != acceptOf(x.req.Header.Get(webSocketKey))
+}
+
+// acceptOf is the answer to a key (RFC 6455 section 4.2.2).
+func acceptOf(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	x.resp.Header.Add(webSocketAccept, base64.StdEncoding.EncodeToString(sum[:]))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }

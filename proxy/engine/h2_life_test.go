@@ -210,10 +210,17 @@ func (g *gateway) webSocketOrigin() netip.AddrPort {
 		if key, _ := base64.StdEncoding.DecodeString(req.Header.Get("Sec-WebSocket-Key")); req.Method != "GET" || req.Header.Get("Upgrade") != "websocket" || len(key) != 16 {
 			g.Errorf("%s with %v reached the backend", req.Method, req.Header)
 		}
-		fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: chat\r\nSec-WebSocket-Accept: x\r\n\r\nfirst ")
+		fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: chat\r\nSec-WebSocket-Accept: %s\r\n\r\nfirst ",
+			acceptOf(req.Header.Get("Sec-WebSocket-Key")))
 		io.Copy(c, r)
 		io.WriteString(c, "bye")
 	})
+}
+
+// acceptOf is the answer to a key (RFC 6455 section 4.2.2).
+func acceptOf(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // RFC 8441: a WebSocket is a stream, and a connection where the other side
@@ -252,8 +259,7 @@ func TestRFC8441_WebSocket(t *testing.T) {
 			c := g.dial()
 			c.send(get("/ws", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: "+key))
 			r, _ := c.response("GET")
-			sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-			if accept := r.Header.Get("Sec-WebSocket-Accept"); r.StatusCode != 101 || r.Header.Get("Sec-WebSocket-Protocol") != "chat" || accept != base64.StdEncoding.EncodeToString(sum[:]) && accept != "x" {
+			if accept := r.Header.Get("Sec-WebSocket-Accept"); r.StatusCode != 101 || r.Header.Get("Sec-WebSocket-Protocol") != "chat" || accept != acceptOf(key) {
 				g.Fatalf("got %d with %v", r.StatusCode, r.Header)
 			}
 			c.send("ping")
@@ -290,6 +296,24 @@ func TestRFC8441_WebSocket(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// RFC 6455 section 4.1: a backend that does not answer the key of the gateway is
+// no WebSocket. The key of a client of HTTP/1.1 is the client's to check.
+func TestRFC6455_4_1_KeyThatIsNotAnswered(t *testing.T) {
+	for _, accept := range []string{"", "Sec-WebSocket-Accept: x\n"} {
+		onBoth(t, func(g *gateway) {
+			g.answers("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: websocket\n"+accept+"\n", false)
+			f := g.frames()
+			f.head(1, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "a", ":path", "/ws", "sec-websocket-version", "13")
+			f.want(1, 502, "502 Bad Gateway\n")
+			c := g.dial()
+			c.send(handshake)
+			if r, _ := http.ReadResponse(c.in, nil); r == nil || r.StatusCode != 101 {
+				g.Errorf("got %v", r)
+			}
+		})
 	}
 }
 

@@ -239,6 +239,34 @@ func TestTrailersInAllVersions(t *testing.T) {
 	})
 }
 
+// An empty body may have trailers, also one that a Content-Length says to be
+// empty: backends of gRPC send their status like that.
+func TestTrailersBehindAnEmptyBody(t *testing.T) {
+	inVersions(t, func(p *pair) {
+		if p.origin == 1 {
+			return
+		}
+		p.serveVersion(2, p.framesOrigin(func(f *framer) {
+			for id := uint32(1); f.next(); {
+				for ; f.ended[id]; id += 2 {
+					f.head(id, false, ":status", "200", "content-length", "0", "content-type", "application/grpc")
+					if f.heads[id][0][":path"] == "/call" {
+						f.head(id, true, "grpc-status", "7")
+					} else {
+						f.WriteData(id, true, nil)
+					}
+				}
+			}
+		}), config.Rule{})
+		for path, want := range map[string]string{"/call": "7", "/none": ""} {
+			resp, body := p.do(request("GET", path, nil))
+			if resp.StatusCode != 200 || body != "" || resp.Trailer.Get("Grpc-Status") != want {
+				p.Errorf("%s: got %v %q with trailers %v", path, resp, body, resp.Trailer)
+			}
+		}
+	})
+}
+
 // RFC 9110 section 15.2.
 func TestInterimResponsesInAllVersions(t *testing.T) {
 	inVersions(t, func(p *pair) {

@@ -152,6 +152,27 @@ func TestHeaderRulesOfAListener(t *testing.T) {
 	})
 }
 
+// The answer that begins a WebSocket is a response too.
+func TestHeaderRulesOfAListenerReachWebSockets(t *testing.T) {
+	inBubble(t, func(g *gateway) {
+		g.serve(g.webSocketOrigin(), config.Rule{})
+		l := g.listener()
+		l.Client = &config.ClientSettings{ResponseHeaders: &config.HeaderModifier{Set: []config.Header{{Name: "X-Edge", Value: "yes"}}}}
+		g.apply(config.Delta{Listeners: []*config.Listener{l}})
+		c := g.dial()
+		c.send(strings.Replace(handshake, "Key: x", "Key: dGhlIHNhbXBsZSBub25jZQ==", 1))
+		if r, err := http.ReadResponse(c.in, nil); err != nil || r.StatusCode != 101 || r.Header.Get("X-Edge") != "yes" {
+			g.Errorf("got %v, %v", r, err)
+		}
+		f := g.frames()
+		f.head(1, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "a", ":path", "/ws", "sec-websocket-version", "13")
+		f.until(func() bool { return len(f.heads[1]) > 0 })
+		if head := f.heads[1][0]; head[":status"] != "200" || head["x-edge"] != "yes" {
+			g.Errorf("got %v", head)
+		}
+	})
+}
+
 // ListenerTLS says which versions, ciphers and protocols are spoken.
 func TestTLSOfAListener(t *testing.T) {
 	const alien = "tls: no application protocol"
