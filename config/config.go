@@ -53,9 +53,16 @@ type Report struct {
 	// Version is that of the delta that is now in force.
 	Version uint64
 	// Listeners has every listener of the configuration in force; the error
-	// says why one is not served (an address in use, a port that needs more rights).
+	// says why one is not served (an address in use, a port that needs more rights),
+	// or, if it is an HTTP3Error, why it is not served in HTTP/3.
 	Listeners map[string]error
 }
+
+// HTTP3Error is why a listener is not served in HTTP/3, though it is in older versions.
+type HTTP3Error struct{ Err error }
+
+func (e *HTTP3Error) Error() string { return e.Err.Error() }
+func (e *HTTP3Error) Unwrap() error { return e.Err }
 
 // Protocol is what a listener speaks, in the words of the Gateway API.
 type Protocol string

@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/gateway-api/pkg/features"
 
+	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/translate"
 )
@@ -87,6 +89,21 @@ func TestServingWhileTheDataPlaneIsBehind(t *testing.T) {
 	serving := translator.Served(report).View.Serving()["default/gw"]
 	if serving.Digest != "" || len(serving.Ports) != 1 {
 		t.Errorf("serving %+v, want the port and no digest", serving)
+	}
+}
+
+// Where HTTP/3 alone fails, the Gateway is not programmed, and clients of older
+// versions are sent to the replica all the same.
+func TestServingWithoutHTTP3(t *testing.T) {
+	translator, _ := inCluster(t, &translate.Cluster{})
+	report := randomReport(translator.View())
+	report.Version++
+	for name := range report.Listeners {
+		report.Listeners[name] = &config.HTTP3Error{Err: errors.New("no UDP")}
+	}
+	serving := translator.Served(report).View.Serving()["default/gw"]
+	if len(serving.Ports) != 1 || len(serving.Failures) != 1 {
+		t.Errorf("serving %+v, want the port and the failure", serving)
 	}
 }
 

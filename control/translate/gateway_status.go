@@ -132,7 +132,7 @@ func (t *Translator) servesAny(g *gateway) bool {
 		return true
 	}
 	for i := range g.listeners {
-		if answer := t.answerOf(g, &g.listeners[i]); answer.known && answer.failure == "" {
+		if answer := t.answerOf(g, &g.listeners[i]); answer.known && (answer.failure == "" || answer.partly) {
 			return true
 		}
 	}

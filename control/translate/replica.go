@@ -163,7 +163,9 @@ func (t *Translator) servingOf(p *place) provision.Serving {
 				serving.Failures = map[string]string{}
 			}
 			serving.Failures[name] = own.failure
-			continue
+			if !own.partly {
+				continue
+			}
 		}
 		if l, ok := t.view.listeners.Get(name); ok {
 			serving.Ports = append(serving.Ports, l.Binds()[0].Port())

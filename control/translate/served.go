@@ -53,6 +53,8 @@ type answer struct {
 	known bool
 	// failure is why the listener is not served, and fix what to do.
 	failure, fix string
+	// partly says that it is served, and only HTTP/3 fails.
+	partly bool
 	// waiting is what is waited for as long as it is not known; often empty.
 	waiting string
 	// nobody says that nobody serves it, rather than that not all do yet.
@@ -66,7 +68,8 @@ func (s *served) of(listener string) answer {
 	case !expected || !reported || s.report.Version < since:
 		return answer{}
 	case err != nil:
-		return answer{known: true, failure: err.Error(), fix: fixBinding(err)}
+		_, partly := errors.AsType[*config.HTTP3Error](err)
+		return answer{known: true, failure: err.Error(), fix: fixBinding(err), partly: partly}
 	}
 	return answer{known: true}
 }

@@ -210,7 +210,14 @@ func (e *Engine) served() map[string]error {
 	}
 	for s := range e.touched { // those that failed
 		for name := range s.listeners {
-			all[name] = errors.Join(all[name], s.err, s.quicErr)
+			all[name] = errors.Join(all[name], s.err)
+		}
+	}
+	for s := range e.touched {
+		for name := range s.listeners {
+			if s.quicErr != nil && all[name] == nil && e.speaksQUIC(name) {
+				all[name] = &config.HTTP3Error{Err: s.quicErr}
+			}
 		}
 	}
 	return all

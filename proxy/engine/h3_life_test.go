@@ -320,7 +320,11 @@ func TestUDPPortInUse(t *testing.T) {
 		}
 		l := g.https("default/gw/http", "", web)
 		l.Client = &config.ClientSettings{HTTP3: true}
-		report := g.engine.Apply(answering(l))
+		without := g.https("default/gw/without", "without.example", web)
+		report := g.engine.Apply(answering(l, without))
+		if err := report.Listeners["default/gw/without"]; err != nil {
+			t.Errorf("of a listener that does not ask for HTTP/3 the report says %v", err)
+		}
 		if err := report.Listeners["default/gw/http"]; err == nil || !strings.Contains(err.Error(), "for HTTP/3") {
 			t.Errorf("the report says %v", err)
 		}

@@ -76,11 +76,10 @@ func (e *Engine) listenQUIC(s *socket) error {
 func (e *Engine) quicLimits(s *socket) *http3.Limits {
 	var widest *http3.Limits
 	for name := range s.listeners {
-		l := e.listeners[name]
-		if l == nil || l.settings == nil || !l.settings.HTTP3 || !l.profile.SpeaksQUIC() {
+		if !e.speaksQUIC(name) {
 			continue
 		}
-		own := &l.settings.Limits.HTTP3
+		own := &e.listeners[name].settings.Limits.HTTP3
 		if widest == nil {
 			copied := *own
 			widest = &copied
@@ -90,6 +89,12 @@ func (e *Engine) quicLimits(s *socket) *http3.Limits {
 		widest.Handshake = max(widest.Handshake, own.Handshake)
 	}
 	return widest
+}
+
+// speaksQUIC reports whether a listener asks for HTTP/3 and can speak it.
+func (e *Engine) speaksQUIC(name string) bool {
+	l := e.listeners[name]
+	return l != nil && l.settings != nil && l.settings.HTTP3 && l.profile.SpeaksQUIC()
 }
 
 func (q *quicSocket) listen() (err error) {
