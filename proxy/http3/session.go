@@ -167,6 +167,14 @@ func endOf(err error) string {
 			return "closed_by_client"
 		}
 		return code.String()
+	case *quic.TransportError: // browsers end connections so too
+		switch {
+		case err.Remote && err.ErrorCode == quic.NoError:
+			return ""
+		case err.Remote:
+			return "closed_by_client"
+		}
+		return "quic_error" // the client broke the rules of QUIC
 	case *quic.IdleTimeoutError:
 		return "timeout"
 	case *quic.StatelessResetError:
