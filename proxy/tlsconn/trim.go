@@ -32,8 +32,8 @@ func fieldOf[T any](name string) field[T] {
 func (f field[T]) of(c *tls.Conn) *T { return (*T)(unsafe.Add(unsafe.Pointer(c), f.offset)) }
 
 // kept is the largest buffer for records that an idle connection keeps, so that
-// small requests need no new one.
-const kept = 2 << 10
+// small requests need no new one. That of a ClientHello is larger.
+const kept = 1 << 10
 
 // trim lets buffers go that have nothing in them. Nobody may be in a Read.
 func (c *Conn) trim() {

@@ -14,10 +14,11 @@ import (
 // long are given up anyway, and a queue would do the sums of none but them.
 type turns struct {
 	loop    loop.Loop
-	taken   bool
-	away    bool    // a handshake does its sums beside the loop
-	due     bool    // next waits for that
-	waiting []*turn // the oldest first
+	last    time.Time // the loop's time in the turn that a handshake has had last
+	planned bool      // next is to be called
+	away    bool      // a handshake does its sums beside the loop
+	due     bool      // next waits for that
+	waiting []*turn   // the oldest first
 }
 
 type turn struct {
@@ -28,10 +29,13 @@ type turn struct {
 
 // wait returns when it is the caller's turn.
 func (t *turns) wait(raw loop.Conn, deadline time.Time) error {
-	if !t.taken {
-		t.taken = true
-		t.loop.Post(t.next)
+	if now := t.loop.Now(); !t.planned && !t.away && !now.Equal(t.last) {
+		t.last = now
 		return nil
+	}
+	if !t.planned {
+		t.planned = true
+		t.loop.Post(t.next)
 	}
 	mine := &turn{raw: raw, waiter: t.loop.NewWaiter()}
 	t.waiting = append(t.waiting, mine)
@@ -53,7 +57,7 @@ func (t *turns) next() {
 	}
 	last := len(t.waiting) - 1
 	if last < 0 {
-		t.taken, t.waiting = false, nil
+		t.planned, t.waiting = false, nil
 		return
 	}
 	t.waiting[last].waiter.Wake()
