@@ -1,6 +1,8 @@
 package http2
 
 import (
+	"slices"
+
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/sluicegateway/sluice/proxy/message"
@@ -98,15 +100,25 @@ func (d *Decoder) Trailer(block []byte, h *message.Header) error {
 // Skip decodes a block that nobody wants. It has errors of the connection only.
 func (d *Decoder) Skip(block []byte) error { return d.done(d.decode(block, skipped, nil)) }
 
-// decode passes the fields of a block to take, until one is wrong.
+// unpackedAtOnce is how much of a coded block in bytes is decoded before its fields
+// are weighed: most blocks are smaller.
+const unpackedAtOnce = 4 << 10
+
+// decode passes the fields of a block to take, until one is wrong. Those that
+// follow keep the table in step, unless they are a bomb: few bytes that are far
+// more fields than the limits. Nothing honest is.
 func (d *Decoder) decode(block []byte, kind blockKind, h *message.Header) *Error {
 	if len(block) > d.limits.MaxBlock() {
 		return errBlockSize
 	}
 	d.fields = fieldList{kind: kind, header: h, length: message.LengthUnknown}
-	d.hpack.SetEmitEnabled(kind != skipped)
-	if _, err := d.hpack.Write(block); err != nil {
-		return errCompression
+	for part := range slices.Chunk(block, unpackedAtOnce) {
+		if _, err := d.hpack.Write(part); err != nil {
+			return errCompression
+		}
+		if d.fields.bytes > 2*d.limits.MaxBlock() {
+			return errBlockSize
+		}
 	}
 	if err := d.hpack.Close(); err != nil {
 		return errCompression
@@ -117,9 +129,11 @@ func (d *Decoder) decode(block []byte, kind blockKind, h *message.Header) *Error
 // take gets one field after the other from HPACK.
 func (d *Decoder) take(f hpack.HeaderField) {
 	l := &d.fields
-	if l.err = l.takeWithin(d.limits, f.Name, f.Value); l.err != nil {
-		d.hpack.SetEmitEnabled(false) // the rest only keeps the table in step, at little cost
+	if l.err != nil || l.kind == skipped {
+		l.weigh(f.Name, f.Value)
+		return
 	}
+	l.err = l.takeWithin(d.limits, f.Name, f.Value)
 }
 
 // done forgets the strings of the block, and makes an error of err.

@@ -74,9 +74,12 @@ func (l *fieldList) takeWithin(limits Limits, name, value string) *Error {
 	return err
 }
 
+// weigh adds the size of a field (RFC 9113 section 6.5.2).
+func (l *fieldList) weigh(name, value string) { l.bytes += len(name) + len(value) + 32 }
+
 // take reads a field.
 func (l *fieldList) take(name, value string) *Error {
-	l.bytes += len(name) + len(value) + 32
+	l.weigh(name, value)
 	if name != "" && name[0] == ':' {
 		return l.takePseudo(name, value)
 	}

@@ -252,6 +252,27 @@ func TestLimitsHoldWhileDecoding(t *testing.T) {
 	}
 }
 
+// A bomb is not unpacked: it ends the connection, whoever wanted the block.
+func TestBombIsNotUnpacked(t *testing.T) {
+	d := http2.NewDecoder(http2.Limits{Bytes: 30_000, Fields: 100})
+	if err := d.Request(request("x", strings.Repeat("a", 3000)), true, &message.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	bomb := request()
+	for len(bomb) < 50_000 {
+		bomb = append(bomb, 0xBE)
+	}
+	bomb = append(bomb, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF) // what nobody gets to
+	for name, decode := range map[string]func() error{
+		"wanted":  func() error { return d.Request(bomb, true, &message.Request{}) },
+		"skipped": func() error { return d.Skip(bomb) },
+	} {
+		if e := asError(t, decode()); e.Code != http2.EnhanceYourCalm || e.Stream != 0 {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+}
+
 func TestRFC7541_2_2_TheTableStaysInStep(t *testing.T) {
 	// The last field of each first block becomes the newest of the table; the
 	// second block refers to it.
