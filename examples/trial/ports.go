@@ -11,8 +11,8 @@ import (
 )
 
 // port finds the ports of examples in a file or a command: those of Gateways
-// (8080…), of demo backends (9001…) and of the admin listener.
-var port = regexp.MustCompile(`\b(80[89][0-9]|8443|90[01][0-9]|9901)\b`)
+// (8080…, 8443…), of demo backends (9001…) and of the admin listener.
+var port = regexp.MustCompile(`\b(80[89][0-9]|844[3-9]|90[01][0-9]|9901)\b`)
 
 // Address is the loopback address that stands for a port of the examples.
 func (tr *Trial) Address(written int) string {
