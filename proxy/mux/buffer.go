@@ -22,7 +22,7 @@ var (
 	inputs    = sync.Pool{New: func() any { return new(input) }}
 	pages     = sync.Pool{New: func() any { return new([4 << 10]byte) }}
 	frames    = sync.Pool{New: func() any { return new([frameRoom]byte) }}
-	blocks    = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+	blocks    = sync.Pool{New: func() any { return new([largest]byte) }}
 	requests  = sync.Pool{New: func() any { return new(message.Request) }}
 	responses = sync.Pool{New: func() any { return new(message.Response) }}
 )
@@ -30,6 +30,9 @@ var (
 // small is what is allocated to need: a pooled buffer for a few bytes would be a
 // present to those who send many small pieces.
 const small = 1 << 10
+
+// largest is the size of the largest buffers that are pooled.
+const largest = 64 << 10
 
 // take returns an empty buffer with room for n bytes.
 func take(n int) []byte {
@@ -40,8 +43,8 @@ func take(n int) []byte {
 		return pages.Get().(*[4 << 10]byte)[:0]
 	case n <= frameRoom:
 		return frames.Get().(*[frameRoom]byte)[:0]
-	case n <= 64<<10:
-		return blocks.Get().(*[64 << 10]byte)[:0]
+	case n <= largest:
+		return blocks.Get().(*[largest]byte)[:0]
 	}
 	return make([]byte, 0, n)
 }
@@ -53,8 +56,8 @@ func put(b []byte) {
 		pages.Put((*[4 << 10]byte)(b[:cap(b)]))
 	case frameRoom:
 		frames.Put((*[frameRoom]byte)(b[:cap(b)]))
-	case 64 << 10:
-		blocks.Put((*[64 << 10]byte)(b[:cap(b)]))
+	case largest:
+		blocks.Put((*[largest]byte)(b[:cap(b)]))
 	}
 }
 
@@ -63,7 +66,7 @@ func grow(b []byte, n int) []byte {
 	if cap(b)-len(b) >= n {
 		return b
 	}
-	larger := take(max(len(b)+n, min(2*cap(b), 64<<10)))
+	larger := take(max(len(b)+n, min(2*cap(b), largest)))
 	larger = append(larger, b...)
 	put(b)
 	return larger

@@ -13,6 +13,7 @@ import (
 type outbound struct {
 	bytes    []byte // what waits to be sent
 	flight   uint64 // number of the next piece that leaves: bytes of an earlier one are gone
+	last     int    // the size of the piece that has left last
 	controls int    // frames in bytes that only the peer's have caused
 	planned  bool   // turnEnd is to be called
 	flushing bool   // a handler sends
@@ -31,8 +32,11 @@ type outbound struct {
 }
 
 const (
-	// roomMark is how many bytes wait before streams must.
-	roomMark = 64 << 10
+	// roomMark is how many bytes wait before streams must: with a frame of DATA
+	// they still fit into a pooled buffer.
+	roomMark = largest - frameRoom
+	// headRoom is what most heads, and small frames, have room in.
+	headRoom = 512
 	// firstStreams is how many streams are opened before the peer has said how
 	// many it takes.
 	firstStreams = 100
@@ -72,11 +76,13 @@ func (s *Session) control(appendTo func([]byte) []byte) {
 
 var errFlood = &http2.Error{Code: http2.EnhanceYourCalm, Reason: "the peer does not read what it makes us answer"}
 
-// room is bytes with room for small frames.
+// room is bytes with room for small frames. It begins with a pooled buffer, as
+// that leaves soon, of the size that was needed last.
 func (out *outbound) room() []byte {
 	if out.bytes == nil {
-		out.bytes = take(small + 1) // a pooled one, as it leaves soon
+		out.bytes = take(min(max(out.last, small+1), largest))
 	}
+	out.bytes = grow(out.bytes, headRoom)
 	return out.bytes
 }
 
@@ -106,6 +112,7 @@ func (s *Session) flush() {
 		sending := out.bytes
 		out.bytes, out.controls = nil, 0
 		out.flight++
+		out.last = len(sending)
 		err := s.write(sending)
 		put(sending)
 		switch {
@@ -125,7 +132,7 @@ func (s *Session) flush() {
 // write sends p; each part of it has its time.
 func (s *Session) write(p []byte) error {
 	for len(p) > 0 {
-		part := p[:min(len(p), roomMark)]
+		part := p[:min(len(p), largest)]
 		p = p[len(part):]
 		if s.state == stateOpen {
 			s.conn.SetWriteDeadline(s.loop.Now().Add(s.limits.WriteIdle))
