@@ -31,7 +31,8 @@ func (w *Worker) AcceptHTTP3(s *Socket, qc *http3.Conn, last *State, onClose fun
 			c.moveTo(st.RemoteAddr())
 			c.serveStream(st)
 		},
-		Closed: c.sessionClosed,
+		Refused: func(status int) { c.refused(http30, qc.RemoteAddr(), status) },
+		Closed:  c.sessionClosed,
 	})
 	c.session = c.quic
 	c.recheck(state)

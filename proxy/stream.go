@@ -3,8 +3,10 @@ package proxy
 import (
 	"cmp"
 	"log/slog"
+	"net/netip"
 	"time"
 
+	"github.com/sluicegateway/sluice/observe"
 	"github.com/sluicegateway/sluice/proxy/loop"
 	"github.com/sluicegateway/sluice/proxy/message"
 	"github.com/sluicegateway/sluice/proxy/mux"
@@ -43,7 +45,12 @@ type session interface {
 // startStreams lets the connection carry streams of HTTP/2 from here on. early
 // is what was read of it already.
 func (c *connection) startStreams(early []byte) {
-	c.session = mux.Serve(c.conn, early, &mux.ServerOptions{Limits: &c.limits.HTTP2, Serve: func(st *mux.Stream) { c.serveStream(st) }, Closed: c.sessionClosed})
+	c.session = mux.Serve(c.conn, early, &mux.ServerOptions{
+		Limits:  &c.limits.HTTP2,
+		Serve:   func(st *mux.Stream) { c.serveStream(st) },
+		Refused: func(status int) { c.refused(http20, c.conn.RemoteAddr(), status) },
+		Closed:  c.sessionClosed,
+	})
 	if c.draining {
 		c.session.Drain()
 	}
@@ -66,6 +73,15 @@ func (c *connection) sessionClosed(reason string, err error) {
 		w.Log.Debug("an "+name+" connection was cut", slog.String("client", c.client), slog.Any("address", c.socket.Bind), slog.String("reason", reason), slog.Any("error", err))
 	}
 	c.close()
+}
+
+// refused records a request that was malformed. The price of such requests bounds
+// how many there are.
+func (c *connection) refused(p *protocol, client netip.AddrPort, status int) {
+	w := c.worker
+	r := observe.Request{Start: time.Now(), Protocol: p.name, Client: client, Status: status, Failure: clientMalformed.reason}
+	w.AccessLog.Log(w.ID, &r)
+	w.Metrics.Route("").Count(w.ID, &r)
 }
 
 // serveStream starts the exchange of a stream.

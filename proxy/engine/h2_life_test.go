@@ -546,6 +546,31 @@ func TestAccessLogOfHTTP2(t *testing.T) {
 	}
 }
 
+// What is no request is recorded as in HTTP/1.1, with the status that it got.
+func TestAccessLogOfMalformedRequests(t *testing.T) {
+	var out bytes.Buffer
+	log := observe.NewAccessLog(&out, observe.JSON, 1)
+	g := newGateway(t, engine.Options{Workers: 1, AccessLog: log})
+	g.serve(g.origin(hello), config.Rule{})
+	f := g.frames()
+	f.head(1, true, ":method", "GET", ":scheme", "http", ":authority", "a b", ":path", "/")
+	f.head(3, true, ":method", "CONNECT", ":authority", "a:1")
+	f.head(5, true, ":method", "GET", ":scheme", "http", ":authority", "a", ":path", "/", "connection", "close")
+	f.get(7, "a", "/")
+	f.want(7, 200, "hello /")
+	f.get(9, "a", "/later")
+	f.want(9, 200, "hello /later")
+	log.Close()
+	for _, status := range []string{"400", "501", "0"} {
+		if want := `"protocol":"HTTP/2.0","status":` + status + `,"client":"127.0.0.1:`; !strings.Contains(out.String(), want) {
+			t.Errorf("%s is not in the log:\n%s", want, out.String())
+		}
+	}
+	if n := strings.Count(out.String(), `"failure":"client_malformed"`); n != 3 {
+		t.Errorf("%d records", n)
+	}
+}
+
 // A connection of HTTP/2 that waits for requests holds its tables, and neither
 // buffers nor a coroutine.
 func TestIdleConnectionsOfHTTP2HoldNoBuffers(t *testing.T) {

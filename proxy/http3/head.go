@@ -120,8 +120,11 @@ func decode(block []byte, fields *http2.Fields) error {
 func (st *Stream) refuse(err error) {
 	s := st.session
 	var fields *http2.Error
+	if errors.As(err, &fields) {
+		s.loop.Post(func() { s.refused(fields.Status) })
+	}
 	switch wrong := (*Error)(nil); {
-	case errors.As(err, &fields) && fields.Status != 0:
+	case fields != nil && fields.Status != 0:
 		s.rude(rudeMalformed)
 		_ = st.raw.SetWriteDeadline(time.Now().Add(s.limits.LingerTime))
 		answer := message.Response{Status: fields.Status}

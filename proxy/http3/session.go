@@ -16,6 +16,10 @@ type ServerOptions struct {
 	// Serve is called on the loop, outside any handler, when a request's head is
 	// there. It starts a handler, which closes the stream in the end.
 	Serve func(*Stream)
+	// Refused is called on the loop for a request that was not served because of
+	// what its head says, with the status that it was answered with, or 0 where the
+	// stream was reset. It may be nil.
+	Refused func(status int)
 	// Closed is called once, on the loop, when the connection has ended. reason
 	// is one word, of few and fixed ones, for a metric; empty where nothing went
 	// wrong. err has the details.
@@ -28,6 +32,7 @@ type Session struct {
 	loop    loop.Loop
 	limits  *Limits
 	serve   func(*Stream)
+	refused func(int)
 	closed  func(string, error)
 	control *quic.SendStream
 	score   score
@@ -46,6 +51,9 @@ func Serve(l loop.Loop, c *Conn, o *ServerOptions) *Session {
 	s := &Session{conn: c.quic, loop: l, limits: o.Limits, serve: o.Serve, closed: o.Closed, streams: make(map[*Stream]struct{})}
 	if s.limits == nil {
 		s.limits = &DefaultLimits
+	}
+	if s.refused = o.Refused; s.refused == nil {
+		s.refused = func(int) {}
 	}
 	context.AfterFunc(s.conn.Context(), func() { l.Post(s.end) })
 	s.greet()

@@ -155,6 +155,7 @@ func (s *Session) refuseRequest(id uint32, end bool, err error) {
 		s.wrong(err)
 		return
 	}
+	s.refused(wrong.Status)
 	if wrong.Status == 0 {
 		s.refuse(id, wrong.At(id))
 		return

@@ -26,6 +26,10 @@ type ServerOptions struct {
 	// Serve is called on the loop, outside any handler, when a request's head is
 	// there. It starts a handler, which closes the stream in the end.
 	Serve func(*Stream)
+	// Refused is called on the loop for a request that was not served because of
+	// what its head says, with the status that it was answered with, or 0 where the
+	// stream was reset. It may be nil.
+	Refused func(status int)
 	// Closed is called once, on the loop, when the connection has ended. reason
 	// is one word, of few and fixed ones, for a metric; empty where nothing went
 	// wrong. err has the details. It may be nil.

@@ -12,11 +12,12 @@ import (
 
 // Session is an HTTP/2 connection. It belongs to its connection's loop.
 type Session struct {
-	conn   loop.Conn
-	loop   loop.Loop
-	limits *Limits
-	serve  func(*Stream) // nil for a client
-	closed func(string, error)
+	conn    loop.Conn
+	loop    loop.Loop
+	limits  *Limits
+	serve   func(*Stream) // nil for a client
+	refused func(int)
+	closed  func(string, error)
 
 	state   state
 	reason  string // why it ends, for closed
@@ -50,7 +51,9 @@ const (
 // preface begins it.
 func Serve(conn loop.Conn, early []byte, o *ServerOptions) *Session {
 	s := newSession(conn, o.Limits, o.Closed)
-	s.serve = o.Serve
+	if s.serve, s.refused = o.Serve, o.Refused; s.refused == nil {
+		s.refused = func(int) {}
+	}
 	s.input.preface = http2.Preface
 	s.greet(
 		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Value: uint32(s.limits.Streams)},
