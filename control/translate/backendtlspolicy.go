@@ -67,7 +67,7 @@ func (t *backendTLS) readWellKnown(spec *gatewayv1.BackendTLSPolicyValidation) {
 // if there is none.
 func policyFor(r *reader, target snapshot.Key, port string) *gatewayv1.BackendTLSPolicy {
 	if port != "" {
-		if policy := firstPolicy(r, target, port); policy != nil {
+		if policy := firstPolicy(r, target, gatewayv1.SectionName(port)); policy != nil {
 			return policy
 		}
 	}
@@ -76,22 +76,9 @@ func policyFor(r *reader, target snapshot.Key, port string) *gatewayv1.BackendTL
 
 // firstPolicy is the one of the policies for exactly this section that goes first;
 // the empty section is the whole.
-func firstPolicy(r *reader, target snapshot.Key, section string) *gatewayv1.BackendTLSPolicy {
-	var first *gatewayv1.BackendTLSPolicy
-	for policy := range snapshot.Each[*gatewayv1.BackendTLSPolicy](r, snapshot.BackendPoliciesOn(target.Kind, target.Namespace, target.Name)) {
-		for i := range policy.Spec.TargetRefs {
-			ref := &policy.Spec.TargetRefs[i]
-			if isBackendTarget(ref, target) && string(deref(ref.SectionName)) == section && (first == nil || goesFirst(policy, first)) {
-				first = policy
-			}
-		}
-	}
+func firstPolicy(r *reader, target snapshot.Key, section gatewayv1.SectionName) *gatewayv1.BackendTLSPolicy {
+	first, _ := r.firstsOn(snapshot.BackendPoliciesOn(target.Kind, target.Namespace, target.Name))[section].(*gatewayv1.BackendTLSPolicy)
 	return first
-}
-
-func isBackendTarget(ref *gatewayv1.LocalPolicyTargetReferenceWithSectionName, target snapshot.Key) bool {
-	kind, ok := snapshot.BackendKind(ref.Group, ref.Kind)
-	return ok && kind == target.Kind && string(ref.Name) == target.Name
 }
 
 // unverifiable is the answer where nobody can say how to verify a backend, as where

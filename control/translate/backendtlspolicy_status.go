@@ -141,7 +141,7 @@ func mergedGateways(holds map[snapshot.Key]bool, refused map[snapshot.Key][]prob
 
 // refuseTarget says why the policy does not hold for a target; nil if it does.
 func refuseTarget(r *reader, field string, object *gatewayv1.BackendTLSPolicy, ref *gatewayv1.LocalPolicyTargetReferenceWithSectionName, target snapshot.Key) *problem {
-	section := string(deref(ref.SectionName))
+	section := deref(ref.SectionName)
 	notFound := func(message, fix string) *problem {
 		return &problem{reason: string(gatewayv1.PolicyReasonTargetNotFound), field: field, message: message, fix: fix}
 	}
@@ -149,7 +149,7 @@ func refuseTarget(r *reader, field string, object *gatewayv1.BackendTLSPolicy, r
 	case nil:
 		return notFound(fmt.Sprintf("%s does not exist", target), "write the name of an existing one in the same namespace, or create it")
 	case *corev1.Service:
-		if section != "" && !slices.ContainsFunc(found.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == section }) {
+		if section != "" && !slices.ContainsFunc(found.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == string(section) }) {
 			return notFound(fmt.Sprintf("%s has no port by the name %s", target, section), "write the name of one of its ports as sectionName")
 		}
 	default:

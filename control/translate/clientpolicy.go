@@ -1,12 +1,10 @@
 package translate
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/api/v1alpha1"
@@ -42,9 +40,8 @@ func (p *clientPolicies) of(section gatewayv1.SectionName, gateway *clientPolicy
 
 // readClientPolicies finds the policies for a Gateway or a ListenerSet.
 func readClientPolicies(r *reader, owner snapshot.Key) (found clientPolicies) {
-	first := firstOf(r, owner)
-	for section, object := range first {
-		policy, problems := compileClientPolicy(object)
+	for section, object := range r.firstsOn(clientPoliciesOn(owner)) {
+		policy, problems := compileClientPolicy(object.(*v1alpha1.ClientPolicy))
 		switch {
 		case len(problems) > 0:
 		case section == "":
@@ -59,40 +56,8 @@ func readClientPolicies(r *reader, owner snapshot.Key) (found clientPolicies) {
 	return found
 }
 
-// firstOf is, for each section of a Gateway or ListenerSet that a ClientPolicy
-// targets, the policy that goes before others; the empty section is the whole.
-func firstOf(r *reader, owner snapshot.Key) map[gatewayv1.SectionName]*v1alpha1.ClientPolicy {
-	var first map[gatewayv1.SectionName]*v1alpha1.ClientPolicy
-	for policy := range snapshot.Each[*v1alpha1.ClientPolicy](r, snapshot.ClientPoliciesOn(owner.Kind, owner.Namespace, owner.Name)) {
-		for _, target := range policy.Spec.TargetRefs {
-			if !isClientTarget(target, owner) {
-				continue
-			}
-			if first == nil {
-				first = map[gatewayv1.SectionName]*v1alpha1.ClientPolicy{}
-			}
-			section := deref(target.SectionName)
-			if other := first[section]; other == nil || goesFirst(policy, other) {
-				first[section] = policy
-			}
-		}
-	}
-	return first
-}
-
-func isClientTarget(target gatewayv1.LocalPolicyTargetReferenceWithSectionName, owner snapshot.Key) bool {
-	return target.Group == gatewayv1.GroupName && target.Kind == gatewayv1.Kind(owner.Kind) && string(target.Name) == owner.Name
-}
-
-// goesFirst reports whether a policy takes precedence over another one for the same
-// target: it is older, or else first by name (GEP-713).
-func goesFirst(a, b metav1.Object) bool {
-	created := a.GetCreationTimestamp()
-	return cmp.Or(
-		created.Compare(b.GetCreationTimestamp().Time),
-		cmp.Compare(a.GetNamespace(), b.GetNamespace()),
-		cmp.Compare(a.GetName(), b.GetName()),
-	) < 0
+func clientPoliciesOn(owner snapshot.Key) snapshot.Key {
+	return snapshot.ClientPoliciesOn(owner.Kind, owner.Namespace, owner.Name)
 }
 
 // compileClientPolicy makes settings of a policy, or says what is wrong with it.

@@ -101,8 +101,8 @@ func (t *Translator) clientPolicyAccepted(r *reader, object *v1alpha1.ClientPoli
 	if at.section != "" && len(listeners) == 0 {
 		return refuse(gatewayv1.PolicyReasonTargetNotFound, fmt.Sprintf("%s has no listener %s", at.owner, at.section), "write the name of one of its listeners as sectionName")
 	}
-	if first := firstOf(r, at.owner)[at.section]; first.Name != object.Name {
-		return refuse(gatewayv1.PolicyReasonConflicted, fmt.Sprintf("ClientPolicy %s is for the same target and goes first, because it is %s", first.Name, why(first, object)), "remove one of the policies, or give this one another target")
+	if first := r.firstsOn(clientPoliciesOn(at.owner))[at.section]; first.GetName() != object.Name {
+		return refuse(gatewayv1.PolicyReasonConflicted, fmt.Sprintf("ClientPolicy %s is for the same target and goes first, because it is %s", first.GetName(), why(first, object)), "remove one of the policies, or give this one another target")
 	}
 	var held, shared []string
 	for _, l := range listeners {

@@ -187,13 +187,14 @@ type reader struct {
 	terms        map[snapshot.Key]*terms
 	bundles      map[snapshot.Key]bundle
 	certificates map[snapshot.Key]*certificate
+	firsts       map[snapshot.Key]firsts
 	read         map[snapshot.Key]struct{}
 }
 
 func (t *Translator) reader() *reader {
 	return &reader{
 		snapshot: t.snapshot, bindings: t.bindings, terms: t.terms,
-		bundles: t.bundles, certificates: t.certificates,
+		bundles: t.bundles, certificates: t.certificates, firsts: t.firsts,
 		read: map[snapshot.Key]struct{}{},
 	}
 }

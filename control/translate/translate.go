@@ -54,6 +54,7 @@ type Translator struct {
 	sockets      map[portKey]*sockets            // with HTTP listeners
 	bundles      map[snapshot.Key]bundle         // by ConfigMap, as far as parsed
 	certificates map[snapshot.Key]*certificate   // by Secret, as far as parsed
+	firsts       map[snapshot.Key]firsts         // by the bucket of the policies on a target
 	bindings     map[snapshot.Key]*attach.Parent // by Gateway and ListenerSet
 	routes       map[snapshot.Key]*route
 	rivals       map[string]*rivals   // by listener
@@ -105,6 +106,7 @@ func New(options Options) *Translator {
 		sockets:      map[portKey]*sockets{},
 		bundles:      map[snapshot.Key]bundle{},
 		certificates: map[snapshot.Key]*certificate{},
+		firsts:       map[snapshot.Key]firsts{},
 		bindings:     map[snapshot.Key]*attach.Parent{},
 		routes:       map[snapshot.Key]*route{},
 		rivals:       map[string]*rivals{},
@@ -130,6 +132,7 @@ func New(options Options) *Translator {
 func (t *Translator) Update(s *snapshot.Snapshot, changed []snapshot.Key) Result {
 	t.begin(s, changed)
 
+	t.rankPolicies()          // which policies go before others
 	t.translateClasses()      // which classes are ours
 	t.translateGateways()     // which listeners each Gateway asks for
 	t.translateListenerSets() // which listeners ListenerSets add to them

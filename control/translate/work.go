@@ -27,6 +27,7 @@ type work struct {
 	unlisted  map[snapshot.Key]struct{} // Gateways and ListenerSets whose listeners must be published
 	unsettled map[snapshot.Key]struct{} // Gateways and ListenerSets whose status must be made
 	unplaced  map[snapshot.Key]struct{} // Gateways whose needs must be said
+	policies  map[snapshot.Key]struct{} // buckets of policies that must be ranked again
 	reallot   bool                      // ports must be allotted again
 	wanted    []snapshot.Key            // Gateways whose needs changed
 }
@@ -43,6 +44,7 @@ func newWork(before View) work {
 		unlisted:    map[snapshot.Key]struct{}{},
 		unsettled:   map[snapshot.Key]struct{}{},
 		unplaced:    map[snapshot.Key]struct{}{},
+		policies:    map[snapshot.Key]struct{}{},
 	}
 }
 
@@ -70,6 +72,10 @@ func (t *Translator) changed(key snapshot.Key, before, after snapshot.Object) {
 		t.noteService(key, after)
 	}
 	for _, bucket := range append(snapshot.Buckets(before), snapshot.Buckets(after)...) {
+		if isPolicy(key.Kind) {
+			t.work.policies[bucket] = struct{}{}
+			continue
+		}
 		t.graph.touch(bucket)
 	}
 	if stage, ok := stageOf(key.Kind); ok {
