@@ -66,6 +66,7 @@ func (s *State) Restored() bool { return s.restored != nil }
 
 // stamp takes the changed statuses over, with the time of each condition's last turn.
 func (s *State) stamp(changed map[snapshot.Key]status.Status, now time.Time) {
+	s.statuses = s.statuses.Edit()
 	for key, next := range changed {
 		if next.Empty() {
 			s.statuses = s.statuses.Delete(key)

@@ -44,7 +44,7 @@ func New() *Snapshot {
 // With returns the snapshot after the changes, made in their order. It costs
 // what the changes cost, whatever the size of the snapshot.
 func (s *Snapshot) With(changes []Change) *Snapshot {
-	next := *s
+	next := Snapshot{objects: s.objects.Edit(), buckets: s.buckets.Edit()}
 	for _, change := range changes {
 		next.remove(change.Key)
 		if change.Object != nil {

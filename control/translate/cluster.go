@@ -166,7 +166,7 @@ func gatewayName(key snapshot.Key) string { return fmt.Sprintf("%s/%s", key.Name
 // Refused takes why the cluster did not take what a Gateway needs; empty, that it
 // has after all. The result has no change of the configuration.
 func (t *Translator) Refused(gateway snapshot.Key, why string) Result {
-	t.work = newWork(t.view)
+	t.open()
 	t.work.delta = &config.Delta{Version: t.view.version}
 	if p := t.places[gateway]; p != nil && p.refused != why {
 		p.refused = why

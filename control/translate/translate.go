@@ -159,7 +159,7 @@ func (t *Translator) Update(s *snapshot.Snapshot, changed []snapshot.Key) Result
 // Served takes the data plane's report on a Delta: Gateways and listeners are
 // Programmed as far as it says so. The result has no change of the configuration.
 func (t *Translator) Served(report config.Report) Result {
-	t.work = newWork(t.view)
+	t.open()
 	t.work.delta = &config.Delta{Version: t.view.version}
 	t.takeReport(report)
 	t.publishServing()

@@ -38,6 +38,13 @@ func newView() View {
 	}
 }
 
+// edit returns the view for the changes of one update. See [tree.Map.Edit].
+func (v View) edit() View {
+	v.listeners, v.routes, v.backends = v.listeners.Edit(), v.routes.Edit(), v.backends.Edit()
+	v.statuses, v.diagnostics, v.wanted = v.statuses.Edit(), v.diagnostics.Edit(), v.wanted.Edit()
+	return v
+}
+
 // Config is the whole configuration, as a Delta with Reset, ordered by name.
 func (v View) Config() *config.Delta {
 	return &config.Delta{

@@ -48,9 +48,15 @@ func newWork(before View) work {
 	}
 }
 
+// open begins an update. The view before stays as it is.
+func (t *Translator) open() {
+	t.work = newWork(t.view)
+	t.view = t.view.edit()
+}
+
 // begin takes the new snapshot and marks what its changes dirty.
 func (t *Translator) begin(s *snapshot.Snapshot, changed []snapshot.Key) {
-	t.work = newWork(t.view)
+	t.open()
 	before := t.snapshot
 	t.snapshot = s
 	if t.view.version == 0 {

@@ -9,6 +9,7 @@ package tree
 import (
 	"iter"
 	"math/rand/v2"
+	"sync/atomic"
 )
 
 // Map is an immutable ordered map. The zero Map is not usable; see [New].
@@ -16,12 +17,14 @@ type Map[K, V any] struct {
 	compare func(a, b K) int
 	root    *node[K, V]
 	len     int
+	edit    uint64 // nodes that have it may be changed; 0 for none
 }
 
 type node[K, V any] struct {
 	key         K
 	value       V
 	priority    uint32
+	edit        uint64 // that made it
 	left, right *node[K, V]
 }
 
@@ -49,6 +52,27 @@ func (m Map[K, V]) Get(key K) (V, bool) {
 	return none, false
 }
 
+var edits atomic.Uint64
+
+// Edit returns the map for many changes in a row: nodes that one of them has made
+// the next ones change again instead of leaving them behind. Of the maps on the
+// way only the last may be used, by one goroutine until there is no change more.
+// The map itself stays as it is.
+func (m Map[K, V]) Edit() Map[K, V] {
+	m.edit = edits.Add(1)
+	return m
+}
+
+// own returns a node that may be changed: the node itself, or a copy.
+func (m *Map[K, V]) own(n *node[K, V]) *node[K, V] {
+	if m.edit != 0 && n.edit == m.edit {
+		return n
+	}
+	fresh := *n
+	fresh.edit = m.edit
+	return &fresh
+}
+
 // Set returns the map with the key set to the value.
 func (m Map[K, V]) Set(key K, value V) Map[K, V] {
 	m.root = m.set(m.root, key, value)
@@ -58,27 +82,27 @@ func (m Map[K, V]) Set(key K, value V) Map[K, V] {
 func (m *Map[K, V]) set(n *node[K, V], key K, value V) *node[K, V] {
 	if n == nil {
 		m.len++
-		return &node[K, V]{key: key, value: value, priority: rand.Uint32()}
+		return &node[K, V]{key: key, value: value, priority: rand.Uint32(), edit: m.edit}
 	}
-	fresh := *n
+	n = m.own(n)
 	switch c := m.compare(key, n.key); {
 	case c < 0:
-		fresh.left = m.set(n.left, key, value)
-		if fresh.left.priority > fresh.priority {
-			return rotateRight(&fresh)
+		n.left = m.set(n.left, key, value)
+		if n.left.priority > n.priority {
+			return rotateRight(n)
 		}
 	case c > 0:
-		fresh.right = m.set(n.right, key, value)
-		if fresh.right.priority > fresh.priority {
-			return rotateLeft(&fresh)
+		n.right = m.set(n.right, key, value)
+		if n.right.priority > n.priority {
+			return rotateLeft(n)
 		}
 	default:
-		fresh.value = value
+		n.value = value
 	}
-	return &fresh
+	return n
 }
 
-// The rotations change nodes in place: both nodes are copies that set just made.
+// The rotations change nodes in place: set owns both.
 
 func rotateRight[K, V any](n *node[K, V]) *node[K, V] {
 	up := n.left
@@ -105,32 +129,32 @@ func (m Map[K, V]) Delete(key K) Map[K, V] {
 func (m *Map[K, V]) remove(n *node[K, V], key K) *node[K, V] {
 	c := m.compare(key, n.key)
 	if c == 0 {
-		return join(n.left, n.right)
+		return m.join(n.left, n.right)
 	}
-	fresh := *n
+	n = m.own(n)
 	if c < 0 {
-		fresh.left = m.remove(n.left, key)
+		n.left = m.remove(n.left, key)
 	} else {
-		fresh.right = m.remove(n.right, key)
+		n.right = m.remove(n.right, key)
 	}
-	return &fresh
+	return n
 }
 
 // join makes one tree of two, where all keys of a are less than those of b.
-func join[K, V any](a, b *node[K, V]) *node[K, V] {
+func (m *Map[K, V]) join(a, b *node[K, V]) *node[K, V] {
 	switch {
 	case a == nil:
 		return b
 	case b == nil:
 		return a
 	case a.priority > b.priority:
-		fresh := *a
-		fresh.right = join(a.right, b)
-		return &fresh
+		a = m.own(a)
+		a.right = m.join(a.right, b)
+		return a
 	default:
-		fresh := *b
-		fresh.left = join(a, b.left)
-		return &fresh
+		b = m.own(b)
+		b.left = m.join(a, b.left)
+		return b
 	}
 }
 

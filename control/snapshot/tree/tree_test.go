@@ -13,11 +13,25 @@ import (
 // A random history is compared with a built-in map, and every earlier version
 // is compared again at the end: a change must not show in its predecessors.
 func TestMapKeepsItsHistory(t *testing.T) {
+	history(t, 1, func(m tree.Map[int, int]) tree.Map[int, int] { return m })
+}
+
+// What an edit makes is changed again, but never what was there before.
+func TestEditKeepsWhatWasBefore(t *testing.T) {
+	history(t, 20, tree.Map[int, int].Edit)
+}
+
+// history makes random changes in batches, each of which starts with begin.
+func history(t *testing.T, batch int, begin func(tree.Map[int, int]) tree.Map[int, int]) {
 	random := rand.New(rand.NewPCG(1, 2))
 	got, want := tree.New[int, int](cmp.Compare), map[int]int{}
 	var versions []tree.Map[int, int]
 	var copies []map[int]int
-	for range 2000 {
+	for i := range 2000 {
+		if i%batch == 0 {
+			versions, copies = append(versions, got), append(copies, maps.Clone(want))
+			got = begin(got)
+		}
 		key := random.IntN(300)
 		if random.IntN(3) == 0 {
 			got = got.Delete(key)
@@ -27,8 +41,8 @@ func TestMapKeepsItsHistory(t *testing.T) {
 			got = got.Set(key, value)
 			want[key] = value
 		}
-		versions, copies = append(versions, got), append(copies, maps.Clone(want))
 	}
+	versions, copies = append(versions, got), append(copies, maps.Clone(want))
 	for i, version := range versions {
 		if version.Len() != len(copies[i]) || !maps.Equal(maps.Collect(version.All()), copies[i]) {
 			t.Fatalf("version %d of the map has changed", i)
