@@ -78,13 +78,22 @@ func TestJSONRecordOfFailures(t *testing.T) {
 	}
 }
 
+func TestJSONRecordOfCalls(t *testing.T) {
+	call := sample()
+	call.Call = true
+	if got := written(t, observe.JSON, call); !strings.Contains(got, `"status":200,"grpc_status":0,`) {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestTextRecord(t *testing.T) {
 	failed := sample()
 	failed.Route, failed.Backend, failed.Endpoint, failed.Attempts = "", "", "", 3
 	failed.Failure, failed.Upgrade = "client_reset", true
+	failed.Call, failed.GRPCStatus = true, 14
 	got := written(t, observe.Text, sample(), failed)
 	want := "12:04:05.678 200 GET shop.example/cart 1.5ms httproute/default/shop[2] > service/default/web:80 10.0.0.1:8080\n" +
-		"12:04:05.678 200 GET shop.example/cart 1.5ms no route attempts=3 upgrade failure=client_reset\n"
+		"12:04:05.678 200 GET shop.example/cart 1.5ms no route attempts=3 grpc=14 upgrade failure=client_reset\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

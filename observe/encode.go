@@ -23,6 +23,9 @@ func appendJSON(b []byte, r *Request) []byte {
 	b = appendMember(b, "path", r.Path)
 	b = appendMember(b, "protocol", r.Protocol)
 	b = appendNumber(b, "status", int64(r.Status))
+	if r.Call {
+		b = appendNumber(b, "grpc_status", int64(r.GRPCStatus))
+	}
 	b = appendMember(b, "listener", r.Listener)
 	if r.Route != "" {
 		b = appendMember(b, "route", r.Route)
@@ -160,6 +163,10 @@ func appendText(b []byte, r *Request) []byte {
 	if r.Attempts > 1 {
 		b = append(b, " attempts="...)
 		b = strconv.AppendInt(b, int64(r.Attempts), 10)
+	}
+	if r.Call {
+		b = append(b, " grpc="...)
+		b = strconv.AppendInt(b, int64(r.GRPCStatus), 10)
 	}
 	if r.Upgrade {
 		b = append(b, " upgrade"...)

@@ -37,6 +37,9 @@ type Request struct {
 	Protocol string
 	// Status is the code sent to the client; 0 if none was.
 	Status int
+	// GRPCStatus is how a call of gRPC ended; it counts only if Call is set.
+	Call       bool
+	GRPCStatus int
 	// RequestBytes and ResponseBytes count bodies, without heads and framing.
 	RequestBytes, ResponseBytes int64
 	Client                      netip.AddrPort

@@ -37,7 +37,15 @@ func (x *exchange) endCall(f failure) bool {
 	}
 	x.to.hard = time.Time{}
 	trailer := grpc.Trailer(grpc.CodeOf(f.status), statusText(f.status))
+	x.noteCall(&trailer)
 	return x.to.finish(&trailer) == nil
+}
+
+// noteCall keeps the status of a call for the access log.
+func (x *exchange) noteCall(h *message.Header) {
+	if code, ok := grpc.StatusOf(h); ok {
+		x.log.Call, x.log.GRPCStatus = true, int(code)
+	}
 }
 
 // converse lets a side of a call be silent for as long as the other one is not,

@@ -34,6 +34,9 @@ func (x *exchange) relay(action *Action, target *Target) failure {
 		x.cutShort(written, err)
 		return failure{}
 	}
+	if trailer := x.respBody.trailer(); trailer != nil {
+		x.noteCall(trailer)
+	}
 	x.stopUpload()
 	x.up.letGo(reuse && x.up.sent && len(x.respBody.raw) == 0)
 	return failure{}
@@ -77,6 +80,9 @@ func (x *exchange) beginResponse() error {
 		resp.Upgrade = ""
 	}
 	x.log.Status = resp.Status
+	if resp.Status == 200 && resp.BodyLength == 0 {
+		x.noteCall(&resp.Header)
+	}
 	x.started = true
 	return x.sendHead()
 }

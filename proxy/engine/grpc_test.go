@@ -1,15 +1,20 @@
 package engine_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"io"
 	"net/http"
 	"net/netip"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/observe"
+	"github.com/sluicegateway/sluice/proxy/engine"
 )
 
 // grpcMessage is a message of gRPC on the wire.
@@ -147,6 +152,43 @@ func TestGRPCStatusOfOwnAnswers(t *testing.T) {
 			t.Errorf("without a route: got %v", resp)
 		}
 	})
+}
+
+// The access log has the status of calls, wherever it stands.
+func TestAccessLogOfCalls(t *testing.T) {
+	var out bytes.Buffer
+	log := observe.NewAccessLog(&out, observe.JSON, 1)
+	g := newGateway(t, engine.Options{Workers: 1, AccessLog: log})
+	g.serveGRPC(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Cut") == "" {
+			echoCall(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/grpc")
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	for _, contentType := range []string{"application/grpc+proto", "application/grpc-web+proto"} {
+		for _, message := range []string{"hello", "fail"} {
+			r := call(contentType, grpcMessage(message))
+			r.Header.Set("Te", "trailers")
+			answer(t, g, 2, r)
+		}
+	}
+	cut := call("application/grpc", "")
+	cut.Header.Set("X-Cut", "yes")
+	answer(t, g, 2, cut)
+	g.serveGRPC(nil)
+	answer(t, g, 2, call("application/grpc", ""))
+	g.apply(config.Delta{Reset: true, Listeners: []*config.Listener{g.listener()}})
+	answer(t, g, 2, call("application/json", "")) // the records before are written by then
+	log.Close()
+	got := regexp.MustCompile(`"status":\d+(,"grpc_status":\d+)?`).FindAllString(out.String(), -1)
+	want := []string{`"status":200,"grpc_status":0`, `"status":200,"grpc_status":5`, `"status":200,"grpc_status":0`, `"status":200,"grpc_status":5`,
+		`"status":200,"grpc_status":14`, `"status":200,"grpc_status":14`}
+	if len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
+		t.Errorf("got %q\n%s", got, out.String())
+	}
 }
 
 func TestGRPCTimeout(t *testing.T) {

@@ -92,6 +92,16 @@ func CodeOf(status int) Code {
 	return Unknown
 }
 
+// StatusOf is the status that a header or a trailer has.
+func StatusOf(h *message.Header) (code Code, ok bool) {
+	value, ok := h.Lookup("Grpc-Status")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(value, 10, 16)
+	return Code(n), err == nil
+}
+
 // SetStatus makes r the whole answer to a call: a response without a body whose
 // header has the status ("Trailers-Only").
 func SetStatus(r *message.Response, code Code, text string) {

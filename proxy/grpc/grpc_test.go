@@ -66,6 +66,18 @@ func TestStatusIsTrailersOnly(t *testing.T) {
 	}
 }
 
+func TestStatusOf(t *testing.T) {
+	for value, want := range map[string]int{"0": 0, "14": 14, "": -1, "-1": -1, "x": -1, "99999": -1} {
+		h := message.Header{Fields: []message.Field{{Name: "grpc-status", Value: value}}}
+		if got, ok := grpc.StatusOf(&h); ok != (want >= 0) || ok && int(got) != want {
+			t.Errorf("%q is %d, %t", value, got, ok)
+		}
+	}
+	if _, ok := grpc.StatusOf(new(message.Header)); ok {
+		t.Error("there is a status in nothing")
+	}
+}
+
 func TestWebTrailer(t *testing.T) {
 	trailer := &message.Header{}
 	trailer.Add("Grpc-Status", "0")
