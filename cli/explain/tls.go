@@ -78,7 +78,7 @@ func shake[A any](c *config.Delta, at socket, all route.Socket[A], l *config.Lis
 		}
 		h.Clients, h.Authorities = l.TLS.ClientAuth, bundleNames(l.TLS.ClientCAs)
 	}
-	if l.Client != nil && l.Client.HTTP3 {
+	if l.Client != nil && l.Client.HTTP3 && h.Versions[1] == "1.3" { // QUIC has no other (RFC 9001 section 4.2)
 		h.Protocols = append(slices.Clone(h.Protocols), "h3")
 	}
 	leaves := h.show(l, time.Now())
