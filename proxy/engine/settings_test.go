@@ -71,6 +71,36 @@ func TestLimitsOfAListener(t *testing.T) {
 	})
 }
 
+// Of listeners that share a port the least limit holds, whatever the order, and
+// one that says nothing says nothing.
+func TestLeastConnectionsOfASharedPort(t *testing.T) {
+	for name, limits := range map[string][]int64{"least first": {2, 5, 0}, "least last": {0, 7, 2}, "alone": {2}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(g *gateway) {
+				var all []*config.Listener
+				for i, n := range limits {
+					l := g.listener()
+					l.Name, l.Hostname = fmt.Sprintf("ns/gw/%d", i), fmt.Sprintf("%d.example", i)
+					if n > 0 {
+						l.Client = &config.ClientSettings{Limits: config.ClientLimits{Connections: n}}
+					}
+					all = append(all, l)
+				}
+				g.apply(config.Delta{Listeners: all})
+				for range 2 {
+					g.dial().send("GET / HTTP/1.1\n")
+				}
+				synctest.Wait()
+				start := time.Now()
+				g.dial().wantClosed()
+				if took := time.Since(start); took > time.Second {
+					g.Errorf("a third connection ended after %v", took)
+				}
+			})
+		})
+	}
+}
+
 func TestTimeoutsOfAListener(t *testing.T) {
 	withSettings(t, config.ClientSettings{Timeouts: config.ClientTimeouts{Idle: 7 * time.Second, Head: 3 * time.Second, BodyIdle: 5 * time.Second}}, func(g *gateway, ask func() *client) {
 		for sent, want := range map[string]time.Duration{
