@@ -23,8 +23,9 @@ func (x *exchange) failCall(f failure) bool {
 	x.resp.Reset()
 	grpc.SetStatus(&x.resp, grpc.CodeOf(f.status), statusText(f.status))
 	if isWeb {
-		x.resp.Header.Set(contentType, web.ResponseType())
+		asked = web.ResponseType()
 	}
+	x.resp.Header.Set(contentType, asked) // some clients take no other one
 	x.sendAnswer("")
 	return true
 }

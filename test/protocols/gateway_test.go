@@ -30,6 +30,9 @@ import (
 var sluice string
 
 func TestMain(m *testing.M) {
+	if sluice = os.Getenv("SLUICE"); sluice != "" { // of the test that runs this one
+		os.Exit(m.Run())
+	}
 	dir, err := os.MkdirTemp("", "protocols")
 	if err != nil {
 		log.Fatal(err)
