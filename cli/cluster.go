@@ -48,7 +48,7 @@ func newClusterGateway(o *controllerOptions) (*gateway, error) {
 		Client: client, Source: c.source, Controller: o.translate.ControllerName, Log: log,
 	})
 	c.placer = kube.NewPlacer(kube.PlaceOptions{
-		Client: client, Source: c.source, Controller: o.translate.ControllerName, Log: log, Refused: c.refused,
+		Client: client, Source: c.source, Controller: o.translate.ControllerName, HostNetwork: o.hostNetwork, Log: log, Refused: c.refused,
 	})
 	c.serving = kube.NewServingWriter(kube.ServingOptions{
 		Client: client, Latest: c.source.Latest, Namespace: o.namespace, Pod: o.pod, PodUID: o.podUID, Log: log,

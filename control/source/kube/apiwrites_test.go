@@ -181,6 +181,8 @@ func (w write) delete() error {
 		return w.notFound()
 	case p != nil && p.UID != nil && *p.UID != w.before.GetUID():
 		return w.conflict("the UID is another")
+	case p != nil && p.ResourceVersion != nil && *p.ResourceVersion != w.before.GetResourceVersion():
+		return w.conflict("the resourceVersion is another")
 	case len(w.before.GetFinalizers()) > 0:
 		leaving := w.before.DeepCopyObject().(snapshot.Object)
 		now := metav1.Now()

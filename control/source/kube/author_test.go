@@ -41,6 +41,12 @@ func newAuthor(t *testing.T, server *apiServer, leads bool) *author {
 // newAuthorOf starts one of an installation with another name.
 func newAuthorOf(t *testing.T, server *apiServer, controller gatewayv1.GatewayController, leads bool) *author {
 	t.Helper()
+	return newAuthorWith(t, server, kube.PlaceOptions{Controller: controller}, leads)
+}
+
+func newAuthorWith(t *testing.T, server *apiServer, options kube.PlaceOptions, leads bool) *author {
+	t.Helper()
+	controller := options.Controller
 	a, client := &author{}, clientBy(t, &server.net, controller)
 	log := slog.New(slog.NewTextHandler(a, nil))
 	a.source = kube.New(kube.Options{Client: client, Namespace: ownNamespace, Log: log, Seen: func(key snapshot.Key) {
@@ -48,7 +54,8 @@ func newAuthorOf(t *testing.T, server *apiServer, controller gatewayv1.GatewayCo
 		a.placer.Seen(key)
 	}})
 	a.statuses = kube.NewStatusWriter(kube.StatusOptions{Client: client, Source: a.source, Controller: controller, Log: log})
-	a.placer = kube.NewPlacer(kube.PlaceOptions{Client: client, Source: a.source, Controller: controller, Log: log, Refused: a.refuse})
+	options.Client, options.Source, options.Log, options.Refused = client, a.source, log, a.refuse
+	a.placer = kube.NewPlacer(options)
 	ctx, cancel := context.WithCancel(t.Context())
 	read := make(chan struct{})
 	var parts sync.WaitGroup

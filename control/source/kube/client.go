@@ -193,13 +193,15 @@ func (c *Client) patch(ctx context.Context, key snapshot.Key, how types.PatchTyp
 	return c.write(ctx, r, k, subresource)
 }
 
-// Delete deletes an object, if it is still the one with that UID.
-func (c *Client) Delete(ctx context.Context, key snapshot.Key, uid types.UID) error {
+// Delete deletes an object, if it still is as it is given.
+func (c *Client) Delete(ctx context.Context, object snapshot.Object) error {
+	key := snapshot.KeyOf(object)
 	r, _, err := c.request((*rest.RESTClient).Delete, key)
 	if err != nil {
 		return err
 	}
-	err = r.Name(key.Name).Body(&metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}}).Do(ctx).Error()
+	same := &metav1.Preconditions{UID: new(object.GetUID()), ResourceVersion: new(object.GetResourceVersion())}
+	err = r.Name(key.Name).Body(&metav1.DeleteOptions{Preconditions: same}).Do(ctx).Error()
 	c.writes.count(key.Kind, "", err)
 	return err
 }

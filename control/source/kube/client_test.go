@@ -13,7 +13,9 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/source/kube"
@@ -48,8 +50,10 @@ func TestRequestsThatWrite(t *testing.T) {
 			return err
 		}, "PATCH /apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/cart/status?" + manager, "application/json-patch+json",
 			`[{"op":"remove","path":"/status/parents/0"}]`},
-		{"delete", func(ctx context.Context, c *kube.Client) error { return c.Delete(ctx, route, "the-uid") },
-			"DELETE /apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/cart?", "application/json", `"preconditions":{"uid":"the-uid"}`},
+		{"delete", func(ctx context.Context, c *kube.Client) error {
+			return c.Delete(ctx, &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart", UID: "the-uid", ResourceVersion: "7"}})
+		},
+			"DELETE /apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/cart?", "application/json", `"preconditions":{"uid":"the-uid","resourceVersion":"7"}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var line, form, agent string

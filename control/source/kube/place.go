@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,7 +27,10 @@ type PlaceOptions struct {
 	Source *Source
 	// Controller is the name in the GatewayClasses that Sluice serves.
 	Controller gatewayv1.GatewayController
-	Log        *slog.Logger
+	// HostNetwork says that Gateways need nothing. What was made for them when they
+	// did goes.
+	HostNetwork bool
+	Log         *slog.Logger
 	// Refused is called with why the cluster did not take what a Gateway needs, and
 	// with "" when it has after all. The calls for one Gateway follow each other.
 	Refused func(gateway snapshot.Key, why string)
@@ -119,7 +123,7 @@ func (p *Placer) write(ctx context.Context, key snapshot.Key) (wrote bool, again
 	p.mu.Lock()
 	wanted, known := p.wants[key]
 	p.mu.Unlock()
-	if !known && !p.foreign(key) {
+	if !known && !p.options.HostNetwork && !p.foreign(key) {
 		p.answer(key, "") // what a Gateway owned goes with it, by Kubernetes itself
 		return false, 0
 	}
@@ -242,6 +246,9 @@ func (p *placing) apply(want snapshot.Object) (snapshot.Object, error) {
 		}
 	}
 	p.wrote = true
+	if err := p.renumber(have, want); err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
 	// What was not seen yet is not taken over: it is somebody else's.
 	seen := have != nil
 	have, err = p.client.Apply(p.ctx, key, fields, "", seen)
@@ -252,6 +259,27 @@ func (p *placing) apply(want snapshot.Object) (snapshot.Object, error) {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	return have, nil
+}
+
+// renumber gives ports of a Service the numbers back that somebody has changed. To
+// apply them would add ports with the names of others.
+func (p *placing) renumber(have, want snapshot.Object) error {
+	service, ok := have.(*corev1.Service)
+	if !ok {
+		return nil
+	}
+	edits := []Operation{{Op: "replace", Path: "/metadata/resourceVersion", Value: service.ResourceVersion}}
+	for _, port := range want.(*corev1.Service).Spec.Ports {
+		i := slices.IndexFunc(service.Spec.Ports, func(other corev1.ServicePort) bool { return other.Name == port.Name })
+		if i >= 0 && service.Spec.Ports[i].Port != port.Port {
+			edits = append(edits, Operation{Op: "replace", Path: fmt.Sprintf("/spec/ports/%d/port", i), Value: port.Port})
+		}
+	}
+	if len(edits) == 1 {
+		return nil
+	}
+	_, err := p.client.Edit(p.ctx, snapshot.KeyOf(want), edits, "")
+	return err
 }
 
 // content is what is applied of an object.
@@ -322,9 +350,8 @@ func (p *placing) delete(object snapshot.Object) error {
 		return nil
 	}
 	p.wrote = true
-	key := snapshot.KeyOf(object)
-	if err := p.client.Delete(p.ctx, key, object.GetUID()); verdictOn(err) > gone {
-		return fmt.Errorf("%s: %w", key, err)
+	if err := p.client.Delete(p.ctx, object); verdictOn(err) > gone {
+		return fmt.Errorf("%s: %w", snapshot.KeyOf(object), err)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicegateway/sluice/api/v1alpha1"
 	"github.com/sluicegateway/sluice/control/provision"
 	"github.com/sluicegateway/sluice/control/snapshot"
+	"github.com/sluicegateway/sluice/control/source/kube"
 	"github.com/sluicegateway/sluice/control/status"
 )
 
@@ -159,6 +160,13 @@ func TestWhatIsPlacedIsMended(t *testing.T) {
 		pass(time.Second)
 		if p := server.service(gwService).Spec.Ports[0].TargetPort.IntVal; p != 10000 {
 			t.Errorf("target port %d", p)
+		}
+		service = server.service(gwService).DeepCopy()
+		service.Spec.Ports[0].Port = 81
+		server.put(service)
+		pass(time.Second)
+		if ports := server.service(gwService).Spec.Ports; len(ports) != 1 || ports[0].Port != 80 {
+			t.Errorf("ports %v", ports)
 		}
 		server.remove(snapshot.KeyOf(wanted.Service), snapshot.KeyOf(wanted.Slices[0]))
 		pass(10 * time.Second)
@@ -440,6 +448,23 @@ func TestOnlyTheLeaderPlaces(t *testing.T) {
 		pass(time.Second)
 		if len(server.placed()) != 2 {
 			t.Errorf("there are %v", server.placed())
+		}
+	})
+}
+
+// A Gateway that is served on the ports of nodes from now on has no Service any more,
+// though nobody remembers that one was wanted.
+func TestGatewaysMoveToTheNetworkOfTheHost(t *testing.T) {
+	bubble(t, func(t *testing.T, server *apiServer) {
+		server.put(class("sluice", controller), gateway("gw"))
+		a := newAuthor(t, server, true)
+		a.placer.Set(gw, server.wanted("gw", "10.0.0.1"))
+		pass(time.Second)
+		a.stop()
+		newAuthorWith(t, server, kube.PlaceOptions{Controller: controller, HostNetwork: true}, true)
+		pass(time.Minute)
+		if left := server.placed(); len(left) != 0 {
+			t.Errorf("there are %v", left)
 		}
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
 	"github.com/sluicegateway/sluice/control/snapshot"
 	"github.com/sluicegateway/sluice/control/source/kube"
 )
@@ -34,9 +36,9 @@ func TestWritesAreCountedByTheirEnd(t *testing.T) {
 	_, _ = client.Apply(t.Context(), gateway, map[string]any{}, "status", true)
 	_, _ = client.Edit(t.Context(), gateway, nil, "status")
 	_, _ = client.Edit(t.Context(), gateway, nil, "")
-	_ = client.Delete(t.Context(), gateway, "1")
+	_ = client.Delete(t.Context(), &gatewayv1.Gateway{ObjectMeta: named("default", "gw")})
 	server.Close()
-	_ = client.Delete(t.Context(), gateway, "1")
+	_ = client.Delete(t.Context(), &gatewayv1.Gateway{ObjectMeta: named("default", "gw")})
 	want := map[kube.Write]uint64{
 		{Kind: snapshot.KindGateway, Part: "status", Result: "ok"}:       1,
 		{Kind: snapshot.KindGateway, Part: "status", Result: "conflict"}: 1,
