@@ -33,6 +33,7 @@ func (x *exchange) endWeb() bool {
 	if x.resp.BodyLength == 0 { // the header has the status
 		return false
 	}
+	x.resp.Header.Del("Trailer") // none follows the body
 	x.resp.BodyLength = message.LengthUnknown
 	return true
 }

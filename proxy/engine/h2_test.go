@@ -239,6 +239,26 @@ func TestTrailersInAllVersions(t *testing.T) {
 	})
 }
 
+// RFC 9110 section 6.6.2: what announces trailers passes with them. Servers of
+// net/http show their handlers no others.
+func TestAnnouncedTrailersInAllVersions(t *testing.T) {
+	inVersions(t, func(p *pair) {
+		p.serve(config.Rule{}, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Trailer", "X-Sum")
+			body, _ := io.ReadAll(r.Body)
+			w.Write(body)
+			w.(http.Flusher).Flush()
+			w.Header().Set("X-Sum", r.Trailer.Get("X-Sum")+" and response")
+		})
+		r := request("POST", "/", unsized{strings.NewReader("body")})
+		r.Trailer = http.Header{"X-Sum": {"request"}}
+		resp, body := p.do(r)
+		if body != "body" || resp.Trailer.Get("X-Sum") != "request and response" {
+			p.Errorf("got %q with trailers %v", body, resp.Trailer)
+		}
+	})
+}
+
 // An empty body may have trailers, also one that a Content-Length says to be
 // empty: backends of gRPC send their status like that.
 func TestTrailersBehindAnEmptyBody(t *testing.T) {

@@ -49,7 +49,7 @@ func (c *control) take(kind message.FieldKind, value string) (bool, error) {
 		}
 		c.upgrade = value
 		return true, nil
-	case message.FieldTrailer, message.FieldDropped:
+	case message.FieldDropped:
 		return true, nil
 	}
 	return false, nil

@@ -93,7 +93,6 @@ func (l *fieldList) take(name, value string) *Error {
 	switch message.KindOf(name) {
 	case message.EndToEnd:
 		l.add(name, value)
-	case message.FieldTrailer: // it says nothing of use
 	case message.FieldTE:
 		return l.takeTE(value)
 	case message.FieldContentLength:

@@ -28,7 +28,9 @@ func TestRequest(t *testing.T) {
 		}},
 		{"length 0 before the end", request("content-length", "0"), true, func(*message.Request) {}},
 		{"length 0 and the end", request("content-length", "0", "expect", "100-continue"), false, func(*message.Request) {}},
-		{"trailers wanted", request("te", "trailers", "trailer", "x"), false, func(r *message.Request) { r.AcceptTrailers = true }},
+		{"trailers wanted", request("te", "trailers", "trailer", "x"), false, func(r *message.Request) {
+			r.AcceptTrailers, r.Header = true, header("trailer", "x")
+		}},
 		{"path and query", coded(":path", "/a/%7eb/../c?x=[1]&y", ":method", "GET", ":scheme", "https", ":authority", "Shop.Example:8443"), false, func(r *message.Request) {
 			r.Path, r.Query, r.HasQuery, r.Authority, r.Spelling = "/a/c", "x=[1]&y", true, "shop.example:8443", "Shop.Example:8443"
 		}},

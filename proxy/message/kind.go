@@ -12,7 +12,6 @@ const (
 	FieldExpect
 	FieldHost
 	FieldTE
-	FieldTrailer
 	FieldTransferEncoding
 	FieldUpgrade
 	FieldDropped // concerns one connection and says nothing of use
@@ -29,11 +28,7 @@ func KindOf(name string) FieldKind {
 	case 6:
 		kind, known = FieldExpect, "Expect"
 	case 7:
-		if name[0]|0x20 == 'u' {
-			kind, known = FieldUpgrade, "Upgrade"
-		} else {
-			kind, known = FieldTrailer, "Trailer"
-		}
+		kind, known = FieldUpgrade, "Upgrade"
 	case 10:
 		if name[0]|0x20 == 'c' {
 			kind, known = FieldConnection, "Connection"
@@ -79,5 +74,5 @@ func Essential(name string) bool {
 
 var essentialFields = []string{
 	"Age", "Authorization", "Cache-Control", "Cookie", "Date", "Expires", "Forwarded", "Location", "Max-Forwards",
-	"Origin", "Pragma", "Range", "Retry-After", "Set-Cookie", "Vary", "Via", "WWW-Authenticate", "X-Real-IP",
+	"Origin", "Pragma", "Range", "Retry-After", "Set-Cookie", "Trailer", "Vary", "Via", "WWW-Authenticate", "X-Real-IP",
 }

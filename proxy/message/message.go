@@ -6,7 +6,7 @@
 //
 // A Header holds end-to-end fields only. What concerns one connection or the
 // framing of one message (Host, Connection and what it names, Content-Length,
-// Transfer-Encoding, Trailer, TE, Expect, Upgrade) is read into the other
+// Transfer-Encoding, TE, Expect, Upgrade) is read into the other
 // fields of the struct by the parser and written from them by the serialiser.
 package message
 

@@ -22,7 +22,7 @@ func TestRFC9110_8_6_ParseLength(t *testing.T) {
 func TestKindOf(t *testing.T) {
 	for name, want := range map[string]message.FieldKind{
 		"connection": message.FieldConnection, "Content-Length": message.FieldContentLength, "EXPECT": message.FieldExpect, "host": message.FieldHost,
-		"te": message.FieldTE, "Transfer-Encoding": message.FieldTransferEncoding, "trailer": message.FieldTrailer, "upgrade": message.FieldUpgrade,
+		"te": message.FieldTE, "Transfer-Encoding": message.FieldTransferEncoding, "trailer": message.EndToEnd, "upgrade": message.FieldUpgrade,
 		"keep-alive": message.FieldDropped, "proxy-connection": message.FieldDropped, "http2-settings": message.FieldDropped,
 		"": message.EndToEnd, "hos\u212a": message.EndToEnd, "content-lengt": message.EndToEnd, "content-length ": message.EndToEnd, "x-host": message.EndToEnd,
 	} {
