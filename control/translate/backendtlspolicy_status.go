@@ -20,7 +20,19 @@ type lead struct{ gateway, target snapshot.Key }
 
 // countLeads follows where routes lead, for the ancestors of policies.
 func (t *Translator) countLeads(before, after *route) {
-	t.leads.replace(leadsOf(before), leadsOf(after), func(l lead) { t.graph.touch(leadsKey(l.target)) })
+	t.leads.replace(leadsOf(before), leadsOf(after), func(l lead) {
+		t.graph.touch(leadsKey(l.target))
+		if t.leads[l] == 0 {
+			if delete(t.leadsTo[l.target], l.gateway); len(t.leadsTo[l.target]) == 0 {
+				delete(t.leadsTo, l.target)
+			}
+			return
+		}
+		if t.leadsTo[l.target] == nil {
+			t.leadsTo[l.target] = map[snapshot.Key]struct{}{}
+		}
+		t.leadsTo[l.target][l.gateway] = struct{}{}
+	})
 }
 
 func leadsOf(r *route) []lead {
@@ -51,14 +63,7 @@ func leadsKey(target snapshot.Key) snapshot.Key {
 // gatewaysTo are the Gateways of ours whose routes lead to a target, in order.
 func (t *Translator) gatewaysTo(r *reader, target snapshot.Key) []snapshot.Key {
 	r.read[leadsKey(target)] = struct{}{}
-	var all []snapshot.Key
-	for gateway := range t.gateways {
-		if t.leads[lead{gateway, target}] > 0 {
-			all = append(all, gateway)
-		}
-	}
-	slices.SortFunc(all, snapshot.Key.Compare)
-	return all
+	return slices.SortedFunc(maps.Keys(t.leadsTo[target]), snapshot.Key.Compare)
 }
 
 // settleBackendPolicies says of each BackendTLSPolicy that something changed for
@@ -77,6 +82,9 @@ func (t *Translator) settleBackendPolicies() {
 		t.putDiagnostics(u, found)
 	}
 }
+
+// maxAncestors is the most that the status of a policy takes.
+const maxAncestors = 16
 
 // backendPolicyStatus has an ancestor for each Gateway whose routes lead to what the
 // policy is about.
@@ -124,6 +132,13 @@ func (t *Translator) backendPolicyStatus(r *reader, object *gatewayv1.BackendTLS
 			ControllerName: t.options.ControllerName,
 			Conditions:     status.Observed(object.Generation, tls.accepted(refused[gateway], holds[gateway]), tls.resolved()),
 		})
+	}
+	if len(ancestors) > maxAncestors {
+		found = append(found, problem{
+			field:   "status.ancestors",
+			message: fmt.Sprintf("%d Gateways have routes that lead to its targets, and the status takes %d: the policy holds for the others too, which nothing says", len(ancestors), maxAncestors),
+			fix:     "divide the targets among several policies, or have fewer Gateways lead to them",
+		}.finding(key, diagnostic.Warning))
 	}
 	if ancestors == nil {
 		return status.Status{}, found

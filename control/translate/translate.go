@@ -61,8 +61,9 @@ type Translator struct {
 	attached     map[string]int       // routes by listener
 	used         counter[backendName] // rules by backend
 	backends     map[snapshot.Key]backendName
-	granted      counter[snapshot.Key] // users by ReferenceGrant
-	leads        counter[lead]         // routes by Gateway and what they lead to
+	granted      counter[snapshot.Key]                      // users by ReferenceGrant
+	leads        counter[lead]                              // routes by Gateway and what they lead to
+	leadsTo      map[snapshot.Key]map[snapshot.Key]struct{} // Gateways by that
 
 	places   map[snapshot.Key]*place          // by Gateway; only in a cluster
 	opened   map[snapshot.Key]opened          // by Gateway and ListenerSet
@@ -115,6 +116,7 @@ func New(options Options) *Translator {
 		backends:     map[snapshot.Key]backendName{},
 		granted:      counter[snapshot.Key]{},
 		leads:        counter[lead]{},
+		leadsTo:      map[snapshot.Key]map[snapshot.Key]struct{}{},
 		places:       map[snapshot.Key]*place{},
 		opened:       map[snapshot.Key]opened{},
 		services:     map[snapshot.Key]*corev1.Service{},
