@@ -22,6 +22,7 @@ import (
 //	SHOP      for *.shop.example, signed by INTERMEDIATE, which AUTHORITY signed
 //	SHOPRSA   the same with a key of RSA
 //	REVERSED  SHOP's, with its chain in the wrong order behind the leaf
+//	ELSE      for else.example, signed by AUTHORITY
 //	EXPIRED   for *.shop.example, of the year 2020
 func certificates(ts *testscript.TestScript, neg bool, args []string) {
 	authority := sign(ts, nil, x509.Certificate{Subject: pkix.Name{CommonName: "Authority"}, IsCA: true})
@@ -38,6 +39,8 @@ func certificates(ts *testscript.TestScript, neg bool, args []string) {
 	store(ts, "REVERSED", good.chain(authority, intermediate), good)
 	second := sign(ts, intermediate, viaRSA)
 	store(ts, "SHOPRSA", second.chain(intermediate), second)
+	elsewhere := sign(ts, authority, x509.Certificate{Subject: pkix.Name{CommonName: "else"}, DNSNames: []string{"else.example"}})
+	store(ts, "ELSE", elsewhere.chain(), elsewhere)
 	old := sign(ts, authority, expired)
 	store(ts, "EXPIRED", old.chain(), old)
 }
