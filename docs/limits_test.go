@@ -113,6 +113,8 @@ func TestLimitsOfConstants(t *testing.T) {
 		{"least time between two writes of `--state-dir`", "cli/saved.go", "savePause", seconds},
 		{"age of the key that seals tickets", "proxy/engine/keyring.go", "ticketTime", seconds},
 		{"names of the authorities that sign certificates of clients", "proxy/tlsconn/clientauth.go", "maxNames", kibibytesOf},
+		{"names of the authorities that sign certificates of clients", "config/tls.go", "MaxAuthorityNames", kibibytesOf},
+		{"certificates of authorities in one ConfigMap, in PEM", "config/tls.go", "MaxTrustBundle", kibibytesOf},
 		{"a responder of OCSP", "proxy/engine/responder.go", "responderTime", seconds},
 		{"answer of a responder", "proxy/engine/responder.go", "maxAnswer", kibibytesOf},
 		{"questions to responders at once", "proxy/engine/staple.go", "stapleParallel", plain},
