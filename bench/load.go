@@ -18,8 +18,17 @@ import (
 )
 
 // handshakes makes connections, one after the other on each of eight clients:
-// a full handshake, one request, the end. It returns how many there were.
-func handshakes(ctx context.Context, port int, duration time.Duration) (int, error) {
+// a full handshake, one request, the end. It returns how many there were. The
+// client offers the key exchanges that it is given, or all that it knows.
+func handshakes(exchanges ...tls.CurveID) func(context.Context, int, time.Duration) (int, error) {
+	config := loopbackTLS("http/1.1")
+	config.CurvePreferences = exchanges
+	return func(ctx context.Context, port int, duration time.Duration) (int, error) {
+		return connections(ctx, port, duration, config)
+	}
+}
+
+func connections(ctx context.Context, port int, duration time.Duration, config *tls.Config) (int, error) {
 	var count atomic.Int64
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	end := time.Now().Add(duration)
@@ -27,7 +36,7 @@ func handshakes(ctx context.Context, port int, duration time.Duration) (int, err
 	for range 8 {
 		clients.Go(func() error {
 			for time.Now().Before(end) && ctx.Err() == nil {
-				if err := oneConnection(address); err != nil {
+				if err := oneConnection(address, config); err != nil {
 					return err
 				}
 				count.Add(1)
@@ -41,8 +50,8 @@ func handshakes(ctx context.Context, port int, duration time.Duration) (int, err
 
 const closingRequest = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
-func oneConnection(address string) error {
-	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", address, loopbackTLS("http/1.1"))
+func oneConnection(address string, config *tls.Config) error {
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", address, config)
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func parseFlags() (settings, error) {
 	flag.StringVar(&set.out, "out", "", "write the tables as Markdown to this file too")
 	flag.IntVar(&set.rounds, "rounds", 15, "interleaved rounds; each runs every contestant once")
 	flag.DurationVar(&set.duration, "duration", 3*time.Second, "length of one run of wrk")
-	flag.DurationVar(&set.settle, "settle", 10*time.Second, "time between ready and the memory reading")
+	flag.DurationVar(&set.settle, "settle", 15*time.Second, "time between ready, or the last request, and the memory reading")
 	flag.StringVar(&connections, "connections", "64,8", "numbers of keep-alive connections")
 	flag.IntVar(&set.routes, "routes", 5000, "routes in the churn measurement")
 	flag.DurationVar(&set.churn, "churn", 3*time.Second, "length of each half of a round of the churn measurement")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"os"
@@ -29,7 +30,8 @@ type scenario struct {
 // scenarios are what measureVersions compares. Each has its own instances of the
 // contestants, so that none works with what another one left.
 var scenarios = []scenario{
-	{"Full TLS handshakes, with one request each", "connection", version{name: "tls", tls: true}, handshakes},
+	{"Full TLS handshakes over X25519, with one request each", "connection", version{name: "tls", tls: true}, handshakes(tls.X25519)},
+	{"Full TLS handshakes over what the client prefers: X25519MLKEM768 where the proxy knows it (OpenSSL from 3.5 on), else X25519", "connection", version{name: "tls", tls: true}, handshakes()},
 	{"HTTPS, HTTP/1.1, 64 keep-alive connections, 128-byte bodies", "request", version{name: "tls", tls: true}, wrkTLS},
 	{"HTTP/2 in clear text, GET, 8 connections with 16 streams each", "request", version{name: "h2c", h2: true}, h2Requests},
 	{"HTTP/2 in TLS, GET, 8 connections with 16 streams each", "request", version{name: "h2", tls: true, h2: true}, h2Requests},
