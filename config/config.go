@@ -52,9 +52,9 @@ type Ref struct {
 type Report struct {
 	// Version is that of the delta that is now in force.
 	Version uint64
-	// Listeners has every listener of the configuration in force; the error
-	// says why one is not served (an address in use, a port that needs more rights),
-	// or, if it is an HTTP3Error, why it is not served in HTTP/3.
+	// Listeners has the listeners that are not served, with the reason (an address
+	// in use, a port that needs more rights), or, if it is an HTTP3Error, those that
+	// are not served in HTTP/3. All others of the configuration in force are served.
 	Listeners map[string]error
 }
 

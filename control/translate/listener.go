@@ -47,6 +47,15 @@ type listener struct {
 	review                       []diagnostic.Diagnostic
 }
 
+// ownerOf is the owner of the listener of that name.
+func ownerOf(name string) snapshot.Key {
+	parts := strings.Split(name, "/")
+	if len(parts) == 5 {
+		return snapshot.Key{Kind: snapshot.KindListenerSet, Namespace: parts[2], Name: parts[3]}
+	}
+	return snapshot.Key{Kind: snapshot.KindGateway, Namespace: parts[0], Name: parts[1]}
+}
+
 func readListener(r *reader, owner snapshot.Key, prefix string, index int, spec *gatewayv1.Listener) listener {
 	l := listener{
 		owner:    owner,

@@ -13,19 +13,23 @@ type served struct {
 	// since is the version that each listener of the configuration is of. A
 	// report on an earlier one says nothing about it.
 	since map[string]uint64
+	// asked are those that nothing has been reported on since.
+	asked map[string]struct{}
 }
 
-func newServed() served { return served{since: map[string]uint64{}} }
+func newServed() served { return served{since: map[string]uint64{}, asked: map[string]struct{}{}} }
 
 // expect notes what a delta asks of the data plane.
 func (s *served) expect(delta *config.Delta) {
 	for _, ref := range delta.Removed {
 		if ref.Kind == config.KindListener {
 			delete(s.since, ref.Name)
+			delete(s.asked, ref.Name)
 		}
 	}
 	for _, l := range delta.Listeners {
 		s.since[l.Name] = delta.Version
+		s.asked[l.Name] = struct{}{}
 	}
 }
 
@@ -37,13 +41,23 @@ func (t *Translator) takeReport(report config.Report) {
 	}
 	before := t.served
 	t.served.report = report
-	for owner, parent := range t.bindings {
-		for i := range parent.Listeners {
-			if name := parent.Listeners[i].Configured; before.of(name) != t.served.of(name) {
-				t.work.unsettled[owner] = struct{}{}
-				t.reserve = true
-			}
+	compare := func(name string) {
+		if before.of(name) != t.served.of(name) {
+			t.work.unsettled[ownerOf(name)] = struct{}{}
+			t.reserve = true
 		}
+	}
+	for name := range t.served.asked {
+		compare(name)
+		if t.served.of(name).known {
+			delete(t.served.asked, name)
+		}
+	}
+	for name := range before.report.Listeners {
+		compare(name)
+	}
+	for name := range report.Listeners {
+		compare(name)
 	}
 }
 
@@ -63,9 +77,9 @@ type answer struct {
 
 func (s *served) of(listener string) answer {
 	since, expected := s.since[listener]
-	err, reported := s.report.Listeners[listener]
+	err := s.report.Listeners[listener]
 	switch {
-	case !expected || !reported || s.report.Version < since:
+	case !expected || s.report.Version < since:
 		return answer{}
 	case err != nil:
 		_, partly := errors.AsType[*config.HTTP3Error](err)

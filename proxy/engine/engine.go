@@ -172,7 +172,7 @@ func (e *Engine) Apply(d *config.Delta) config.Report {
 	}
 	e.report.Version = d.Version
 	if e.report.Listeners == nil {
-		e.report.Listeners = e.served()
+		e.report.Listeners = e.failures()
 	}
 	return e.report
 }
@@ -201,26 +201,30 @@ func (e *Engine) Version() uint64 { return e.shared.State.Load().Version }
 // Table is the router's table in force; explanations ask it.
 func (e *Engine) Table() *route.Table[*proxy.Action] { return e.shared.State.Load().Table }
 
-// served says of each listener why it is not served; others may still look at
-// what the last call returned.
-func (e *Engine) served() map[string]error {
-	all := make(map[string]error, len(e.listeners))
+// failures are the listeners that are not served, or not in HTTP/3, with the
+// reason; others may still look at what the last call returned.
+func (e *Engine) failures() map[string]error {
+	failed := make(map[string]error)
 	for name, l := range e.listeners {
-		all[name] = l.refused
+		if l.refused != nil {
+			failed[name] = l.refused
+		}
 	}
 	for s := range e.touched { // those that failed
 		for name := range s.listeners {
-			all[name] = errors.Join(all[name], s.err)
+			if s.err != nil {
+				failed[name] = errors.Join(failed[name], s.err)
+			}
 		}
 	}
 	for s := range e.touched {
 		for name := range s.listeners {
-			if s.quicErr != nil && all[name] == nil && e.speaksQUIC(name) {
-				all[name] = &config.HTTP3Error{Err: s.quicErr}
+			if s.quicErr != nil && failed[name] == nil && e.speaksQUIC(name) {
+				failed[name] = &config.HTTP3Error{Err: s.quicErr}
 			}
 		}
 	}
-	return all
+	return failed
 }
 
 // Shutdown drains and ends the engine: connections are accepted for minimum
