@@ -135,6 +135,7 @@ func (x *exchange) letContinue() {
 func (x *exchange) stopUpload() {
 	for x.uploading {
 		x.uploadStopped = true
+		x.reqBody.partner = nil // no wait of it goes on
 		x.client.SetReadDeadline(time.Unix(1, 0))
 		x.up.cancel()
 		x.mayContinue.Wake()
