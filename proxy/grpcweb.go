@@ -13,7 +13,7 @@ func (x *exchange) beginWeb() {
 	if !ok {
 		return
 	}
-	x.web = &web
+	x.web = new(web)
 	x.req.Header.Set(contentType, web.RequestType())
 	x.req.Header.Del("X-Grpc-Web")
 	x.req.AcceptTrailers = true

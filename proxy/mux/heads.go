@@ -186,7 +186,7 @@ func (s *Session) takeMore(st *Stream, block []byte) {
 		s.skip(block)
 		s.refuse(st.id, &http2.Error{Code: http2.ProtocolError, Stream: st.id, Reason: reasonTrailer})
 	default:
-		trailer := new(message.Header)
+		trailer := &message.Header{Fields: make([]message.Field, 0, trailerFields)}
 		if err := s.input.decoder.Trailer(block, trailer); err != nil {
 			s.wrongBlock(st, err)
 			return
@@ -195,6 +195,9 @@ func (s *Session) takeMore(st *Stream, block []byte) {
 		st.receiveEnd()
 	}
 }
+
+// trailerFields is how many most trailers have at most.
+const trailerFields = 4
 
 // maxHeads is how many heads of responses wait for their reader.
 const maxHeads = 16
