@@ -79,7 +79,7 @@ func (b *Backend) set(c *config.Backend, bs *Backends) (gone []*Endpoint) {
 			live[e.address] = e
 		}
 	}
-	s := &state{protocol: c.Protocol, secure: compileSecurity(c.TLS, old.secure), fault: c.Fault}
+	s := &state{protocol: c.Protocol, secure: compileSecurity(c.TLS, old.secure, &bs.authorities), fault: c.Fault}
 	if s.secure != nil && s.secure.fault != nil {
 		s.fault = cmp.Or(s.fault, &config.Fault{Status: 500, Reason: s.secure.fault.Error()})
 		if s.secure != old.secure {

@@ -56,7 +56,8 @@ type Backends struct {
 	absent  map[string]weak.Pointer[Backend]
 	// sweepAt is the size of absent at which entries that nobody holds are
 	// dropped; it doubles with what remains, which makes a sweep cheap.
-	sweepAt int
+	sweepAt     int
+	authorities authorities
 }
 
 // NewBackends makes an empty set. Close ends it.

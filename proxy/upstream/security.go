@@ -26,7 +26,7 @@ type security struct {
 
 // compileSecurity returns nil for clear text, and old if it is for an equal
 // configuration.
-func compileSecurity(c *config.BackendTLS, old *security) *security {
+func compileSecurity(c *config.BackendTLS, old *security, known *authorities) *security {
 	if c == nil {
 		return nil
 	}
@@ -34,7 +34,7 @@ func compileSecurity(c *config.BackendTLS, old *security) *security {
 		return old
 	}
 	s := &security{config: c}
-	if s.roots, s.fault = trusted(c); s.fault != nil {
+	if s.roots, s.fault = known.of(c); s.fault != nil {
 		return s
 	}
 	for _, san := range c.SANs {
@@ -43,24 +43,6 @@ func compileSecurity(c *config.BackendTLS, old *security) *security {
 		}
 	}
 	return s
-}
-
-// trusted are the authorities that may sign the endpoints' certificates.
-func trusted(c *config.BackendTLS) (*x509.CertPool, error) {
-	roots := x509.NewCertPool()
-	if c.System {
-		system, err := x509.SystemCertPool()
-		if err != nil {
-			return nil, fmt.Errorf("the system's authorities cannot be read: %w", err)
-		}
-		roots = system
-	}
-	for _, bundle := range c.CAs {
-		if !roots.AppendCertsFromPEM(bundle.PEM) {
-			return nil, fmt.Errorf("%s has no certificate in PEM that can be parsed", bundle.Name)
-		}
-	}
-	return roots, nil
 }
 
 // settings are those of one handshake. crypto/tls verifies no chain itself: it
