@@ -11,7 +11,7 @@ import (
 // describe is what states say of the listeners that are served.
 func (e *Engine) describe() proxy.State {
 	s := proxy.State{
-		TLS:        make(map[string]*tlsconn.Profile),
+		TLS:        make(map[string]*tlsconn.Profile, len(e.listeners)),
 		Identities: make(map[string]*tls.Certificate),
 		Settings:   make(map[string]*proxy.Settings),
 		Clear:      make(map[netip.AddrPort]*proxy.Settings),
