@@ -171,7 +171,9 @@ func (s *direction) finish() {
 	s.dst.CloseWrite()
 	if s.other().ended {
 		s.t.end(failure{})
+		return
 	}
+	s.src.OnAbort(func() { s.t.end(tunnelReset) }) // nobody reads from it any more
 }
 
 // end closes both sides, once.

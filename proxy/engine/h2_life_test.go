@@ -299,6 +299,46 @@ func TestRFC8441_WebSocket(t *testing.T) {
 	}
 }
 
+// A client that has ended its side of a tunnel and then goes takes the tunnel with
+// it, though nobody reads from it any more.
+func TestTunnelOfAClientThatIsGone(t *testing.T) {
+	for name, leave := range map[string]func(f *framer){
+		"its stream is reset":      func(f *framer) { f.WriteRSTStream(1, http2.ErrCodeCancel) },
+		"its connection has ended": func(f *framer) { f.conn.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out bytes.Buffer
+				log := observe.NewAccessLog(&out, observe.JSON, 1)
+				g := newGateway(t, engine.Options{Workers: 1, Network: memnet.New(), AccessLog: log})
+				end := make(chan bool)
+				defer close(end)
+				g.serve(g.rawOrigin(func(c net.Conn, r *bufio.Reader) {
+					req, err := http.ReadRequest(r)
+					if err != nil {
+						return
+					}
+					fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n\r\nfirst",
+						acceptOf(req.Header.Get("Sec-WebSocket-Key")))
+					io.Copy(io.Discard, r)
+					<-end // as if it had not understood
+				}), config.Rule{})
+				f := g.frames()
+				f.head(1, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "a", ":path", "/ws", "sec-websocket-version", "13")
+				f.until(func() bool { return f.bodies[1] == "first" })
+				f.WriteData(1, true, nil)
+				synctest.Wait()
+				leave(f)
+				time.Sleep(time.Minute)
+				log.Close()
+				if !strings.Contains(out.String(), `"upgrade":true`) {
+					t.Error("the tunnel goes on")
+				}
+			})
+		})
+	}
+}
+
 // RFC 6455 section 4.1: a backend that does not answer the key of the gateway is
 // no WebSocket. The key of a client of HTTP/1.1 is the client's to check.
 func TestRFC6455_4_1_KeyThatIsNotAnswered(t *testing.T) {
