@@ -96,6 +96,10 @@ var floods = map[string]attack{
 	"SETTINGS over many streams": {ends: calm, begin: manyPosts, next: func(p *peer, i int) {
 		p.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(i)})
 	}},
+	"uploads whose client hangs up": {begin: manyPosts, next: func(p *peer, i int) {
+		p.out.Flush()
+		p.conn.Close()
+	}},
 	"SETTINGS of table sizes": {ends: calm, next: func(p *peer, i int) {
 		p.framer.WriteSettings(http2.Setting{ID: http2.SettingHeaderTableSize, Val: uint32(i%2) * 4096})
 	}},
