@@ -21,9 +21,9 @@ type rivals struct {
 	claims map[snapshot.Kind]map[*routeClaim]struct{}
 	// added are the claims that are not decided yet.
 	added []*routeClaim
-	// index is nil where all claims are of one kind, which is nearly everywhere:
-	// all of them stand.
-	index map[snapshot.Kind]*claimIndex
+	// index has all claims, and standing those that stand. Both are nil where all
+	// claims are of one kind, which is nearly everywhere: all of them stand.
+	index, standing map[snapshot.Kind]*claimIndex
 	// pending are the claims that must be decided again, the oldest first.
 	pending tree.Map[*routeClaim, struct{}]
 	// lost are the routes that do not get the listener, and why.
@@ -35,7 +35,7 @@ type rivals struct {
 func newRivals() *rivals {
 	return &rivals{
 		claims:  map[snapshot.Kind]map[*routeClaim]struct{}{snapshot.KindHTTPRoute: {}, snapshot.KindGRPCRoute: {}},
-		pending: tree.New[*routeClaim, struct{}](compareRouteClaims),
+		pending: tree.New[*routeClaim, struct{}](compareRouteClaims).Edit(),
 	}
 }
 
@@ -98,7 +98,7 @@ func (r *rivals) remove(c *routeClaim) {
 	if r.index != nil {
 		r.index[c.route.Kind].remove(c)
 		r.pending = r.pending.Delete(c)
-		r.reconsider(c)
+		r.stand(c, false)
 	}
 	r.setLost(c, "")
 }
@@ -108,43 +108,64 @@ func (r *rivals) remove(c *routeClaim) {
 func (r *rivals) resolve() {
 	both := r.any(snapshot.KindHTTPRoute) && r.any(snapshot.KindGRPCRoute)
 	if both && r.index == nil {
-		r.index = map[snapshot.Kind]*claimIndex{}
+		r.index, r.standing = map[snapshot.Kind]*claimIndex{}, map[snapshot.Kind]*claimIndex{}
 		for kind, claims := range r.claims {
-			r.index[kind] = newClaimIndex(claims)
+			r.index[kind], r.standing[kind] = newClaimIndex(), newClaimIndex()
+			for c := range claims {
+				if r.index[kind].add(c); c.stands {
+					r.standing[kind].add(c)
+				}
+			}
 		}
 	}
 	for _, c := range r.added {
-		if r.index != nil {
-			r.pending = r.pending.Set(c, struct{}{})
+		_, still := r.claims[c.route.Kind][c]
+		switch {
+		case !still:
+		case r.index == nil:
+			c.stands = true
+		default:
+			r.queue(c)
 		}
-		c.stands = r.index == nil
 	}
 	r.added = nil
 	for r.pending.Len() > 0 {
 		for c := range r.pending.All() {
-			r.pending = r.pending.Delete(c)
+			r.pending, c.queued = r.pending.Delete(c), false
 			r.decide(c)
 			break
 		}
 	}
 	if !both {
-		r.index = nil
+		r.index, r.standing = nil, nil
+	}
+}
+
+func (r *rivals) queue(c *routeClaim) {
+	if !c.queued {
+		r.pending, c.queued = r.pending.Set(c, struct{}{}), true
 	}
 }
 
 func (r *rivals) decide(c *routeClaim) {
-	reason := r.index[otherKind(c.route.Kind)].winner(c)
+	reason := r.standing[otherKind(c.route.Kind)].winner(c)
 	r.setLost(c, reason)
-	if stands := reason == ""; stands != c.stands {
-		r.reconsider(c)
-		c.stands = stands
-	}
+	r.stand(c, reason == "")
 }
 
-// reconsider has the rivals of a claim decided again that are younger than it.
-func (r *rivals) reconsider(c *routeClaim) {
+// stand says whether a claim stands, and if that is new it has the rivals decided
+// again that are younger: it matters to no others.
+func (r *rivals) stand(c *routeClaim, stands bool) {
+	if c.stands == stands {
+		return
+	}
+	if c.stands = stands; stands {
+		r.standing[c.route.Kind].add(c)
+	} else {
+		r.standing[c.route.Kind].remove(c)
+	}
 	for younger := range r.index[otherKind(c.route.Kind)].younger(c) {
-		r.pending = r.pending.Set(younger, struct{}{})
+		r.queue(younger)
 	}
 }
 

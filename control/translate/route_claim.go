@@ -19,6 +19,8 @@ type routeClaim struct {
 	hostnames []string
 	// stands says that no rival has a part of it; see rivals.
 	stands bool
+	// queued says that it is to be decided again.
+	queued bool
 }
 
 // equal reports whether two claims are decided alike.
@@ -58,15 +60,12 @@ type claimIndex struct {
 	beneath map[string]claimTree
 }
 
-// claimTree is claims, the oldest first.
+// claimTree is claims, the oldest first. Nobody looks at an earlier one, so each is
+// one long edit.
 type claimTree = tree.Map[*routeClaim, struct{}]
 
-func newClaimIndex(claims map[*routeClaim]struct{}) *claimIndex {
-	x := &claimIndex{map[string]claimTree{}, map[string]claimTree{}}
-	for c := range claims {
-		x.add(c)
-	}
-	return x
+func newClaimIndex() *claimIndex {
+	return &claimIndex{map[string]claimTree{}, map[string]claimTree{}}
 }
 
 func (x *claimIndex) add(c *routeClaim) {
@@ -81,7 +80,7 @@ func (x *claimIndex) update(c *routeClaim, change func(claimTree) claimTree) {
 	put := func(trees map[string]claimTree, hostname string) {
 		before, ok := trees[hostname]
 		if !ok {
-			before = tree.New[*routeClaim, struct{}](compareRouteClaims)
+			before = tree.New[*routeClaim, struct{}](compareRouteClaims).Edit()
 		}
 		trees[hostname] = change(before)
 		if trees[hostname].Len() == 0 {
@@ -111,12 +110,13 @@ func (x *claimIndex) overlapping(hostname string) iter.Seq2[claimTree, bool] {
 	}
 }
 
-// winner says why a claim of the other kind does not stand; it is empty if it does.
+// winner says why a claim of the other kind does not stand beside those of the index,
+// which stand; it is empty if it does.
 func (x *claimIndex) winner(c *routeClaim) (reason string) {
 	var won *routeClaim
 	for _, hostname := range c.hostnames {
 		for claims, partly := range x.overlapping(hostname) {
-			older := oldestStanding(claims, c)
+			older := oldest(claims, c)
 			if older == nil || won != nil && compareRouteClaims(won, older) <= 0 {
 				continue
 			}
@@ -131,15 +131,13 @@ func (x *claimIndex) winner(c *routeClaim) (reason string) {
 	return reason
 }
 
-// oldestStanding is the first that stands of those that are older than c, or nil.
-func oldestStanding(claims claimTree, c *routeClaim) *routeClaim {
-	for older := range claims.All() {
-		if compareRouteClaims(older, c) >= 0 {
-			return nil
+// oldest is the first of the claims if it is older than c, or nil.
+func oldest(claims claimTree, c *routeClaim) *routeClaim {
+	for first := range claims.All() {
+		if compareRouteClaims(first, c) < 0 {
+			return first
 		}
-		if older.stands {
-			return older
-		}
+		break
 	}
 	return nil
 }
