@@ -39,6 +39,19 @@ func BenchmarkChangedRouteAmongRivals(b *testing.B) {
 	})
 }
 
+// BenchmarkFirstRival has a GRPCRoute come to a listener that only HTTPRoutes have,
+// and go.
+func BenchmarkFirstRival(b *testing.B) {
+	benchmarkChange(b, func(_, turn int) snapshot.Object {
+		rival := &gatewayv1.GRPCRoute{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "rival"}}
+		rival.Spec.Hostnames = []gatewayv1.Hostname{"rival.example"}
+		if turn%2 == 1 {
+			rival.Spec.ParentRefs = []gatewayv1.ParentReference{{Name: "gw"}}
+		}
+		return rival
+	})
+}
+
 func BenchmarkChangedEndpoint(b *testing.B) {
 	benchmarkChange(b, func(i, turn int) snapshot.Object {
 		return benchSlice(i, fmt.Sprintf("10.1.%d.%d", turn/250%250, 1+turn%250))
