@@ -65,8 +65,8 @@ func TestJSONRecord(t *testing.T) {
 func TestJSONRecordOfFailures(t *testing.T) {
 	line := written(t, observe.JSON,
 		&observe.Request{Status: 404, Method: "GET"},
-		&observe.Request{Status: 101, Upgrade: true, Failure: "client_reset"})
-	for _, want := range []string{`"status":404`, `"upgrade":true`, `"failure":"client_reset"`} {
+		&observe.Request{Status: 101, Upgrade: true, Failure: "client_reset", Cause: "it went"})
+	for _, want := range []string{`"status":404`, `"upgrade":true`, `"failure":"client_reset","cause":"it went"`} {
 		if !strings.Contains(line, want) {
 			t.Errorf("no %s in %s", want, line)
 		}
@@ -89,11 +89,11 @@ func TestJSONRecordOfCalls(t *testing.T) {
 func TestTextRecord(t *testing.T) {
 	failed := sample()
 	failed.Route, failed.Backend, failed.Endpoint, failed.Attempts = "", "", "", 3
-	failed.Failure, failed.Upgrade = "client_reset", true
+	failed.Failure, failed.Cause, failed.Upgrade = "client_reset", "it went", true
 	failed.Call, failed.GRPCStatus = true, 14
 	got := written(t, observe.Text, sample(), failed)
 	want := "12:04:05.678 200 GET shop.example/cart 1.5ms httproute/default/shop[2] > service/default/web:80 10.0.0.1:8080\n" +
-		"12:04:05.678 200 GET shop.example/cart 1.5ms no route attempts=3 grpc=14 upgrade failure=client_reset\n"
+		"12:04:05.678 200 GET shop.example/cart 1.5ms no route attempts=3 grpc=14 upgrade failure=client_reset cause=\"it went\"\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -48,6 +48,7 @@ func appendJSON(b []byte, r *Request) []byte {
 		b = appendNumber(b, "attempts", int64(r.Attempts))
 	}
 	b = appendMember(b, "failure", r.Failure)
+	b = appendMember(b, "cause", r.Cause)
 	if r.Upgrade {
 		b = append(b, `,"upgrade":true`...)
 	}
@@ -173,6 +174,9 @@ func appendText(b []byte, r *Request) []byte {
 	}
 	if r.Failure != "" {
 		b = appendWord(append(b, " failure="...), r.Failure)
+	}
+	if r.Cause != "" {
+		b = appendWord(append(b, " cause="...), r.Cause)
 	}
 	return append(b, '\n')
 }

@@ -50,6 +50,9 @@ type Request struct {
 	// client_reset; empty when nothing did. The words are few and fixed: they
 	// become a label of a metric.
 	Failure string
+	// Cause says more of a failure to connect to a backend, as which name its
+	// certificate lacks; often empty.
+	Cause string
 	// Upgrade says that the connection became a tunnel, such as a WebSocket.
 	Upgrade bool
 }

@@ -65,11 +65,12 @@ func (a *attempt) connect(b *upstream.Backend, fresh bool) failure {
 	}
 	switch {
 	case err != nil:
-		a.conn = nil
+		a.conn, x.log.Cause = nil, err.Error()
 		return connectFailure(err)
 	case x.aborted:
 		return clientReset
 	}
+	x.log.Cause = ""
 	a.to.conn, a.to.hard = a.conn, a.deadline
 	x.respBody.hard = a.deadline
 	return failure{}

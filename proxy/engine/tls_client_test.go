@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/sluicegateway/sluice/config"
+	"github.com/sluicegateway/sluice/observe"
 )
 
 // authority signs certificates of clients.
@@ -252,5 +253,21 @@ func TestListenersThatAskAreNotReachedByOldConnections(t *testing.T) {
 		c.send(get("/"))
 		c.want(421, "421 Misdirected Request\n")
 		c.wantClosed()
+	})
+}
+
+// Who shows no certificate where one is wanted is counted as such.
+func TestHandshakesWithoutACertificateAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		metrics, known := observe.NewMetrics(1, nil), newAuthority("known")
+		g := newGateway(t, engine.Options{Workers: 1, Network: memnet.New(), Metrics: metrics})
+		g.mustApply(answering(asking(g.https("ns/gw/web", "web.example", web), config.ClientAuthValidOnly, known)))
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			g.dialTLS(&tls.Config{ServerName: "web.example", MaxVersion: version})
+		}
+		synctest.Wait()
+		if got := handshakes(t, metrics); got["certificate_required"] != 2 || len(got) != 1 {
+			t.Errorf("counted %v", got)
+		}
 	})
 }

@@ -38,6 +38,9 @@ const (
 	reasonClearText = "clear_text"
 	// noProtocol is crypto/tls's word for a peer's alert.
 	noProtocol = "tls: no application protocol"
+	// noCertificate is crypto/tls's word for a client without the certificate that
+	// is wanted; the alert that says so is encrypted.
+	noCertificate = "tls: client didn't provide a certificate"
 )
 
 var (
@@ -73,6 +76,8 @@ func (c *Conn) reason(err error) string {
 		return "oversized"
 	case errors.As(err, &untrusted):
 		return ReasonUntrusted
+	case err.Error() == noCertificate:
+		return "certificate_required"
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "timeout"
 	case alerts[c.alert] != "":
