@@ -23,6 +23,8 @@ import (
 
 	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/observe"
+	"github.com/sluicegateway/sluice/proxy/engine"
+	"github.com/sluicegateway/sluice/proxy/loop/memnet"
 )
 
 // authority signs certificates of clients.
