@@ -45,6 +45,7 @@ type Election struct {
 	key     snapshot.Key
 	seen    *coordinationv1.Lease // kept when the Lease is gone
 	at      time.Time             // when seen was seen to change
+	refused int                   // how often in a row the API server has refused
 
 	complaints complaints
 }
@@ -104,13 +105,19 @@ func (e *Election) try(ctx context.Context, limit time.Duration) bool {
 		e.failed(err)
 		return false
 	}
+	e.refused = 0
 	e.complaints.settle(e.key.String())
 	return e.mine()
 }
 
-// failed logs what somebody has to mend; all else is tried again soon.
+// failed logs what somebody has to mend; all else is tried again soon. An API server
+// that has just started may refuse what it will allow when it has read the roles.
 func (e *Election) failed(err error) {
-	if verdictOn(err) == passing {
+	verdict := verdictOn(err)
+	if e.refused++; verdict == passing {
+		e.refused = 0
+	}
+	if e.refused < tolerated {
 		e.options.Log.Debug("the lease was neither got nor renewed", "lease", e.key.String(), "error", firstLine(err))
 		return
 	}

@@ -256,12 +256,17 @@ func TestAConflictIsNoLoss(t *testing.T) {
 	})
 }
 
-// A replica that may not take part says so, once, with the right that it lacks.
+// A replica that may not take part says so, once, with the right that it lacks. For a
+// moment an API server refuses what it will allow, when it has just started.
 func TestAnElectionThatIsForbidden(t *testing.T) {
 	bubble(t, func(t *testing.T, server *apiServer) {
 		server.refuse(http.StatusForbidden, "get leases")
 		e := newElection(t, server)
 		e.join("a")
+		pass(2 * time.Second)
+		if said := e.log.String(); strings.Contains(said, "level=WARN") {
+			t.Errorf("said at once: %s", said)
+		}
 		pass(time.Minute)
 		if n := strings.Count(e.log.String(), "create, get and update for leases.coordination.k8s.io"); n != 1 {
 			t.Errorf("said %d times", n)
