@@ -31,7 +31,7 @@ features:
 // webDeadlines are cases whose end is a race: the gateway ends a call of gRPC-Web
 // at its deadline as the server does, and cannot put a status behind messages that
 // it passes on as they are.
-const webDeadlines = "Timeouts/HTTPVersion:2/Protocol:PROTOCOL_GRPC_WEB/**"
+const webDeadlines = "Timeouts/*/Protocol:PROTOCOL_GRPC_WEB/**"
 
 // connectServer is the variable that tells TestConnectServer of Connect's own
 // server.
