@@ -75,6 +75,7 @@ func (c *Conn) handshake(deadline time.Time, limit int) error {
 	if err != nil {
 		return &Error{Reason: c.reason(err), ServerName: c.peer.name, Err: err}
 	}
+	c.trim(0) // requests are smaller than a ClientHello
 	return nil
 }
 
@@ -165,7 +166,7 @@ func (c *Conn) Notify(fn func(error)) {
 	c.notify = fn
 	if c.closed == nil && !c.ready() {
 		if !c.reading {
-			c.trim()
+			c.trim(kept)
 		}
 		c.raw.Notify(c.readable)
 		return

@@ -32,11 +32,12 @@ func fieldOf[T any](name string) field[T] {
 func (f field[T]) of(c *tls.Conn) *T { return (*T)(unsafe.Add(unsafe.Pointer(c), f.offset)) }
 
 // kept is the largest buffer for records that an idle connection keeps, so that
-// small requests need no new one. That of a ClientHello is larger.
-const kept = 1 << 10
+// small requests need no new one.
+const kept = 2 << 10
 
-// trim lets buffers go that have nothing in them. Nobody may be in a Read.
-func (c *Conn) trim() {
+// trim lets buffers go that have nothing in them, and are larger than most bytes.
+// Nobody may be in a Read.
+func (c *Conn) trim(most int) {
 	if !rawInput.known || !hand.known || !input.known {
 		return
 	}
@@ -44,7 +45,7 @@ func (c *Conn) trim() {
 		*b = bytes.Buffer{}
 	}
 	data := input.of(c.tls) // lies in the buffer of records
-	if b := rawInput.of(c.tls); b.Len() == 0 && b.Cap() > kept && data.Len() == 0 {
+	if b := rawInput.of(c.tls); b.Len() == 0 && b.Cap() > most && data.Len() == 0 {
 		*b, *data = bytes.Buffer{}, bytes.Reader{}
 	}
 }
