@@ -18,9 +18,10 @@ import (
 // each other without a pause.
 type exchange struct {
 	*Worker
-	from   *connection
-	client loop.Conn // what the request came on: the connection, or stream
-	stream stream    // nil for HTTP/1.1
+	from     *connection
+	settings *Settings // what its client was held to when the request began
+	client   loop.Conn // what the request came on: the connection, or stream
+	stream   stream    // nil for HTTP/1.1
 
 	// Of HTTP/1.1 only.
 	in     []byte // in[r:w] was read from the client and not parsed yet
@@ -91,13 +92,13 @@ func (x *exchange) begin(c *connection) {
 }
 
 func (x *exchange) bind(c *connection, client loop.Conn) {
-	x.from, x.client, x.to.conn = c, client, client
+	x.from, x.settings, x.client, x.to.conn = c, c.settings, client, client
 	x.reqBody.idle, x.to.idle = c.limits.BodyIdle, c.limits.BodyIdle
 }
 
 // end unbinds it.
 func (x *exchange) end() {
-	x.from, x.client, x.stream = nil, nil, nil
+	x.from, x.settings, x.client, x.stream = nil, nil, nil, nil
 	x.to.conn, x.to.stream = nil, nil
 }
 
@@ -170,8 +171,9 @@ func (x *exchange) answer() {
 		return
 	}
 	x.from.follow(x.State.Load())
+	x.settings = x.from.settings
 	x.identify()
-	x.from.settings.RequestHeaders.Request(&x.req)
+	x.settings.RequestHeaders.Request(&x.req)
 	if x.endsHere() {
 		return
 	}

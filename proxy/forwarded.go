@@ -43,7 +43,7 @@ func (x *exchange) identify() {
 	if !known.port {
 		h.Add(forwardedPort, x.portText())
 	}
-	if x.from.settings.CertificateHeader && x.from.vouched != "" {
+	if x.settings.CertificateHeader && x.from.vouched != "" {
 		h.Add(clientCertificate, x.from.vouched) // behind what a trusted proxy says of its own client
 	}
 	if known.id == "" {

@@ -64,7 +64,7 @@ const advertisement = "86400"
 // advertise tells clients of other versions that the listener speaks HTTP/3 too
 // (RFC 7838), in place of what the backend says of itself.
 func (x *exchange) advertise() {
-	if !x.from.settings.HTTP3 || x.from.secure == nil || x.protocol() == http30 {
+	if !x.settings.HTTP3 || x.from.secure == nil || x.protocol() == http30 {
 		return
 	}
 	port := strconv.Itoa(int(x.from.socket.Port))

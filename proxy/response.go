@@ -67,7 +67,7 @@ func (x *exchange) cutShort(written bool, err error) {
 func (x *exchange) beginResponse() error {
 	resp := &x.resp
 	x.advertise()
-	x.from.settings.ResponseHeaders.Response(resp)
+	x.settings.ResponseHeaders.Response(resp)
 	if _, ok := resp.Header.Lookup("Date"); !ok {
 		resp.Header.Add("Date", x.date.at(x.Loop.Now()))
 	}

@@ -45,7 +45,7 @@ func (x *exchange) upgraded() bool {
 
 // relayUpgrade passes the 101 on and lets the bytes flow.
 func (x *exchange) relayUpgrade() {
-	x.from.settings.ResponseHeaders.Response(&x.resp)
+	x.settings.ResponseHeaders.Response(&x.resp)
 	x.acceptWebSocket()
 	x.log.Status, x.started = 101, true
 	if x.sendHead() != nil || x.to.flush() != nil {

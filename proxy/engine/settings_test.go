@@ -182,6 +182,36 @@ func TestHeaderRulesOfAListener(t *testing.T) {
 	})
 }
 
+// A request keeps the rules that it began with, though its connection has others
+// since.
+func TestHeaderRulesOfARequestUnderWay(t *testing.T) {
+	inBubble(t, func(g *gateway) {
+		release := make(chan bool)
+		g.serve(g.origin(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/slow" {
+				<-release
+			}
+		}), config.Rule{})
+		edge := func(value string) {
+			l := g.listener()
+			l.Client = &config.ClientSettings{ResponseHeaders: &config.HeaderModifier{Set: []config.Header{{Name: "X-Edge", Value: value}}}}
+			g.apply(config.Delta{Listeners: []*config.Listener{l}})
+		}
+		edge("old")
+		f := g.frames()
+		f.get(1, "a", "/slow")
+		synctest.Wait()
+		edge("new")
+		f.get(3, "a", "/")
+		f.want(3, 200, "")
+		close(release)
+		f.want(1, 200, "")
+		if old, now := f.heads[1][0]["x-edge"], f.heads[3][0]["x-edge"]; old != "old" || now != "new" {
+			g.Errorf("got %q and %q", old, now)
+		}
+	})
+}
+
 // The answer that begins a WebSocket is a response too.
 func TestHeaderRulesOfAListenerReachWebSockets(t *testing.T) {
 	inBubble(t, func(g *gateway) {
