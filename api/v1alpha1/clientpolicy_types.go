@@ -145,7 +145,9 @@ type ALPNProtocol string
 // ClientHTTP3 is about HTTP/3.
 type ClientHTTP3 struct {
 	// Enabled serves HTTP/3 on the UDP port with the number of an HTTPS
-	// listener's, and tells clients so. The default is false.
+	// listener's, and tells clients so. For listeners of a ListenerSet it counts
+	// where the policy for the whole Gateway, whose ports they are, enables it too.
+	// The default is false.
 	// +required
 	Enabled bool `json:"enabled"`
 }

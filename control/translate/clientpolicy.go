@@ -156,7 +156,7 @@ func (c *policyCompiler) duration(field string, text *v1alpha1.ClientTimeout) ti
 // clientOf is what the policy says of a listener's clients. Only an HTTPS listener
 // speaks HTTP/3.
 func (p *clientPolicy) clientOf(l *listener) *config.ClientSettings {
-	if !p.client.HTTP3 || l.spec.Protocol == gatewayv1.HTTPSProtocolType {
+	if !p.client.HTTP3 || l.spec.Protocol == gatewayv1.HTTPSProtocolType && l.mayHTTP3 {
 		return &p.client
 	}
 	client := p.client

@@ -112,12 +112,15 @@ func (t *Translator) clientPolicyAccepted(r *reader, object *v1alpha1.ClientPoli
 		}
 		held = append(held, string(l.spec.Name))
 	}
-	const fix = "give the listener a port of its own, or write it into the policy of that Gateway"
+	fix := "give the listener a port of its own, or write it into the policy of that Gateway"
 	switch {
+	case len(shared) > 0 && len(held) == 0:
+		return refuse(v1alpha1.ClientPolicyReasonSharedPort, strings.Join(shared, "; "), fix)
+	case len(shared) == 0 && object.Spec.HTTP3 != nil && object.Spec.HTTP3.Enabled && at.owner.Kind == snapshot.KindListenerSet && !r.termsOf(g.key).mayHTTP3():
+		shared = []string{"HTTP/3 is off, because it takes UDP ports of the Gateway and no policy for the whole Gateway turns it on"}
+		fix = "have who owns the Gateway turn on http3 in a ClientPolicy for the whole of it"
 	case len(shared) == 0:
 		return status.True(accepted, gatewayv1.PolicyReasonAccepted, "the policy is valid"), nil
-	case len(held) == 0:
-		return refuse(v1alpha1.ClientPolicyReasonSharedPort, strings.Join(shared, "; "), fix)
 	}
 	message := strings.Join(shared, "; ")
 	p := problem{field: at.field, message: message, fix: fix}

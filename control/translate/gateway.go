@@ -113,7 +113,7 @@ func (g *gateway) readListeners(r *reader) {
 		spec := &g.object.Spec.Listeners[i]
 		l := readListener(r, g.key, prefix, i, spec)
 		l.takeGatewayTLS(&g.tls)
-		l.policies = g.policies.of(spec.Name, nil)
+		l.policies, l.mayHTTP3 = g.policies.of(spec.Name, nil), true
 		g.listeners = append(g.listeners, l)
 	}
 }

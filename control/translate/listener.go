@@ -39,8 +39,10 @@ type listener struct {
 	// nil is not at all. identity is what backends are shown for its requests.
 	clients  *clientValidation
 	identity *config.Certificate
-	// policies are the ClientPolicies for it, the most specific first.
+	// policies are the ClientPolicies for it, the most specific first. mayHTTP3 says
+	// that they may have it take a UDP port of the Gateway.
 	policies []*clientPolicy
+	mayHTTP3 bool
 	// invalid is why it cannot be served, lacking what it waits for while it keeps
 	// its place, and unresolved which references are wrong.
 	invalid, lacking, unresolved []problem

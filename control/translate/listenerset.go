@@ -60,6 +60,11 @@ func (t *Translator) publishTerms(key snapshot.Key, g *gateway) {
 	}
 }
 
+// mayHTTP3 reports whether listeners of ListenerSets may speak HTTP/3. It takes UDP
+// ports of the Gateway's Service, which some load balancers cannot have, so its owner
+// is asked, who says so in the policy for the whole Gateway.
+func (t *terms) mayHTTP3() bool { return t != nil && t.policy != nil && t.policy.client.HTTP3 }
+
 func (g *gateway) terms() *terms {
 	next := &terms{
 		created:   g.object.CreationTimestamp,
@@ -172,7 +177,7 @@ func readListenerSet(r *reader, key snapshot.Key) (*listenerSet, []diagnostic.Di
 	for i, entry := range object.Spec.Listeners {
 		l := readListener(r, key, prefix, i, new(gatewayv1.Listener(entry)))
 		l.takeGatewayTLS(&offered.tls)
-		l.policies = policies.of(entry.Name, offered.policy)
+		l.policies, l.mayHTTP3 = policies.of(entry.Name, offered.policy), offered.mayHTTP3()
 		set.listeners = append(set.listeners, l)
 	}
 	return set, nil
