@@ -4,7 +4,7 @@ SHELL := /bin/bash
 SLUICE := build/sluice
 
 .DEFAULT_GOAL := help
-.PHONY: help run build image test lint generate bench conformance conformance-standalone protocols kubernetes
+.PHONY: help run build image test lint generate bench bench-versions conformance conformance-standalone protocols kubernetes
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-23s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ generate: ## write what is generated from the API types and from the chart
 bench: build ## compare with nginx and net/http, about 15 minutes; writes docs/measurements.md
 	@.ci/install nginx wrk
 	cd bench && go run . -sluice ../$(SLUICE) -out ../docs/measurements.md
+
+bench-versions: build ## compare TLS, HTTP/2, gRPC and HTTP/3 with nginx, HAProxy and Caddy, about 12 minutes; writes docs/measurements-versions.md
+	@.ci/install nginx wrk haproxy h2load caddy
+	cd bench && go run . -sluice ../$(SLUICE) -only versions,http3 -rounds 9 -duration 2s -out ../docs/measurements-versions.md
 
 conformance: ## the Gateway API's conformance suite in a cluster: that of KUBECONFIG, or one of its own; needs root
 	cd test/conformance && go test -c -o ../../build/conformance.test .
