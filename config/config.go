@@ -61,7 +61,10 @@ type Report struct {
 // HTTP3Error is why a listener is not served in HTTP/3, though it is in older versions.
 type HTTP3Error struct{ Err error }
 
+// Error implements error.
 func (e *HTTP3Error) Error() string { return e.Err.Error() }
+
+// Unwrap is what went wrong.
 func (e *HTTP3Error) Unwrap() error { return e.Err }
 
 // Protocol is what a listener speaks, in the words of the Gateway API.

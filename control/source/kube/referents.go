@@ -15,7 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/sluicegateway/sluice/config"
 	"github.com/sluicegateway/sluice/control/diagnostic"
 	"github.com/sluicegateway/sluice/control/snapshot"
 )
@@ -233,9 +232,9 @@ func keepCertificates(object snapshot.Object) {
 	}
 }
 
-// maxReferent bounds what is kept of a certificate or a key, in bytes. It is above
-// what the translation takes.
-const maxReferent = config.MaxTrustBundle + 1
+// maxReferent bounds what is kept of a certificate or a key, in bytes. It is one above
+// the most that the translation takes, which so sees that it was more.
+const maxReferent = 256<<10 + 1
 
 func keep[V string | []byte](content map[string]V, names ...string) {
 	maps.DeleteFunc(content, func(name string, _ V) bool { return !slices.Contains(names, name) })
