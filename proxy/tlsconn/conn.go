@@ -47,6 +47,7 @@ type Conn struct {
 	readable  func(error) // onReadable, made once
 	partialBy time.Time   // when a record that has begun is to be there
 	resumes   bool        // the peer may send tickets
+	keep      int         // for trim: nothing of the handshake's
 
 	writeBy  time.Time
 	out      []byte // encrypted, and not sent yet
@@ -75,7 +76,6 @@ func (c *Conn) handshake(deadline time.Time, limit int) error {
 	if err != nil {
 		return &Error{Reason: c.reason(err), ServerName: c.peer.name, Err: err}
 	}
-	c.trim(0) // requests are smaller than a ClientHello
 	return nil
 }
 
@@ -166,7 +166,8 @@ func (c *Conn) Notify(fn func(error)) {
 	c.notify = fn
 	if c.closed == nil && !c.ready() {
 		if !c.reading {
-			c.trim(kept)
+			c.trim(c.keep)
+			c.keep = kept
 		}
 		c.raw.Notify(c.readable)
 		return
