@@ -53,8 +53,9 @@ func (e *Engine) admit(d *config.Delta) *config.Delta {
 	e.report.Listeners = nil
 	admitted := *d
 	admitted.Listeners, admitted.Removed = nil, slices.Clone(d.Removed)
+	settings := make(map[*config.ClientSettings]*proxy.Settings) // thousands of listeners may share them
 	for _, l := range candidates {
-		if l.refused = e.take(l); l.refused == nil {
+		if l.refused = e.take(l, settings); l.refused == nil {
 			admitted.Listeners = append(admitted.Listeners, l.config)
 		} else {
 			e.shared.Log.Error("a listener is not served", "listener", l.config.Name, "error", l.refused)
@@ -122,7 +123,7 @@ func sortServedFirst(listeners []*listener, served map[string]bool) {
 }
 
 // take gives a listener its places and its share of sockets, or says who has them.
-func (e *Engine) take(candidate *listener) error {
+func (e *Engine) take(candidate *listener, settings map[*config.ClientSettings]*proxy.Settings) error {
 	var errs []error
 	l := candidate.config
 	for _, bind := range l.Binds() {
@@ -140,7 +141,10 @@ func (e *Engine) take(candidate *listener) error {
 		return err
 	}
 	if l.Client != nil {
-		candidate.settings = proxy.NewSettings(l.Client, &e.shared.Defaults)
+		if settings[l.Client] == nil {
+			settings[l.Client] = proxy.NewSettings(l.Client, &e.shared.Defaults)
+		}
+		candidate.settings = settings[l.Client]
 	}
 	for _, bind := range l.Binds() {
 		e.places[placeOf(bind, l.Hostname)] = l.Name
