@@ -84,6 +84,13 @@ func (e *election) Write(line []byte) (int, error) {
 	return e.log.Write(line)
 }
 
+// said is what was logged so far.
+func (e *election) said() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.log.String()
+}
+
 func (e *election) leader() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -264,11 +271,11 @@ func TestAnElectionThatIsForbidden(t *testing.T) {
 		e := newElection(t, server)
 		e.join("a")
 		pass(2 * time.Second)
-		if said := e.log.String(); strings.Contains(said, "level=WARN") {
+		if said := e.said(); strings.Contains(said, "level=WARN") {
 			t.Errorf("said at once: %s", said)
 		}
 		pass(time.Minute)
-		if n := strings.Count(e.log.String(), "create, get and update for leases.coordination.k8s.io"); n != 1 {
+		if n := strings.Count(e.said(), "create, get and update for leases.coordination.k8s.io"); n != 1 {
 			t.Errorf("said %d times", n)
 		}
 		server.refuse(0, "get leases")
