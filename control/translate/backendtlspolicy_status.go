@@ -69,18 +69,9 @@ func (t *Translator) gatewaysTo(r *reader, target snapshot.Key) []snapshot.Key {
 // settleBackendPolicies says of each BackendTLSPolicy that something changed for
 // what became of it.
 func (t *Translator) settleBackendPolicies() {
-	for _, key := range t.graph.take(stageBackendPolicy) {
-		u := unit{stageBackendPolicy, key}
-		r := t.reader()
-		var s status.Status
-		var found []diagnostic.Diagnostic
-		if object := snapshot.Get[*gatewayv1.BackendTLSPolicy](r, key.Namespace, key.Name); object != nil {
-			s, found = t.backendPolicyStatus(r, object)
-		}
-		t.graph.record(u, r.read)
-		t.putStatus(key, s)
-		t.putDiagnostics(u, found)
-	}
+	t.settle(stageBackendPolicy, func(r *reader, object snapshot.Object) (status.Status, []diagnostic.Diagnostic) {
+		return t.backendPolicyStatus(r, object.(*gatewayv1.BackendTLSPolicy))
+	})
 }
 
 // maxAncestors is the most that the status of a policy takes.

@@ -18,18 +18,9 @@ import (
 // settleClientPolicies says of each ClientPolicy that something changed for where
 // it holds.
 func (t *Translator) settleClientPolicies() {
-	for _, key := range t.graph.take(stageClientPolicy) {
-		u := unit{stageClientPolicy, key}
-		r := t.reader()
-		var s status.Status
-		var found []diagnostic.Diagnostic
-		if object := snapshot.Get[*v1alpha1.ClientPolicy](r, key.Namespace, key.Name); object != nil {
-			s, found = t.clientPolicyStatus(r, object)
-		}
-		t.graph.record(u, r.read)
-		t.putStatus(key, s)
-		t.putDiagnostics(u, found)
-	}
+	t.settle(stageClientPolicy, func(r *reader, object snapshot.Object) (status.Status, []diagnostic.Diagnostic) {
+		return t.clientPolicyStatus(r, object.(*v1alpha1.ClientPolicy))
+	})
 }
 
 // clientPolicyStatus has an ancestor for each target that is ours, or that does not

@@ -13,22 +13,14 @@ import (
 // translateUnserved says of the objects whose kinds later versions will serve
 // that they are valid and do nothing yet.
 func (t *Translator) translateUnserved() {
-	for _, key := range t.graph.take(stageUnserved) {
-		u := unit{stageUnserved, key}
-		r := t.reader()
-		var s status.Status
+	t.settle(stageUnserved, func(r *reader, object snapshot.Object) (status.Status, []diagnostic.Diagnostic) {
+		key, refs := snapshot.KeyOf(object), parentRefs(object)
 		var found []diagnostic.Diagnostic
-		if object := r.Object(key); object != nil {
-			refs := parentRefs(object)
-			s = t.unservedStatus(r, object, refs)
-			if len(refs) == 0 || concerns(r, object, refs) {
-				found = append(found, problem{message: notServed(key.Kind)}.finding(key, diagnostic.Error))
-			}
+		if len(refs) == 0 || concerns(r, object, refs) {
+			found = append(found, problem{message: notServed(key.Kind)}.finding(key, diagnostic.Error))
 		}
-		t.graph.record(u, r.read)
-		t.putStatus(key, s)
-		t.putDiagnostics(u, found)
-	}
+		return t.unservedStatus(r, object, refs), found
+	})
 }
 
 func notServed(kind snapshot.Kind) string {

@@ -117,6 +117,23 @@ func (t *Translator) putDiagnostics(u unit, found []diagnostic.Diagnostic) {
 	t.view.diagnostics = put(t.view.diagnostics, u, found, len(found) == 0)
 }
 
+// settle says of each object of a stage that something changed for what became
+// of it. One that is gone has no status and no findings.
+func (t *Translator) settle(of stage, judge func(*reader, snapshot.Object) (status.Status, []diagnostic.Diagnostic)) {
+	for _, key := range t.graph.take(of) {
+		u := unit{of, key}
+		r := t.reader()
+		var s status.Status
+		var found []diagnostic.Diagnostic
+		if object := r.Object(key); object != nil {
+			s, found = judge(r, object)
+		}
+		t.graph.record(u, r.read)
+		t.putStatus(key, s)
+		t.putDiagnostics(u, found)
+	}
+}
+
 func put[K, V any](m tree.Map[K, V], key K, value V, remove bool) tree.Map[K, V] {
 	if remove {
 		return m.Delete(key)
