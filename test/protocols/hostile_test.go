@@ -60,6 +60,13 @@ var hostile = map[string]func(p *peer, stream uint32) error{
 // its connection ends.
 func hostileBackend(t *testing.T, act func(p *peer, stream uint32) error) net.Addr {
 	t.Helper()
+	return serveEach(t, func(conn net.Conn) { attackClient(conn, act) })
+}
+
+// serveEach is a backend that has each of its connections served, until the test
+// ends.
+func serveEach(t *testing.T, serve func(net.Conn)) net.Addr {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +78,7 @@ func hostileBackend(t *testing.T, act func(p *peer, stream uint32) error) net.Ad
 			if err != nil {
 				return
 			}
-			go attackClient(conn, act)
+			go serve(conn)
 		}
 	}()
 	return l.Addr()
@@ -171,30 +178,15 @@ endpoints: [{addresses: [127.0.0.1]}]
 
 // Interim responses of HTTP/1.1 are bounded too.
 func TestInterimResponsesWithoutEnd(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
-					return
-				}
-				hints := bytes.Repeat([]byte("HTTP/1.1 103 Early Hints\r\nLink: </style>\r\n\r\n"), 50)
-				for err == nil {
-					_, err = conn.Write(hints)
-				}
-			}()
+	backend := serveEach(t, func(conn net.Conn) {
+		defer conn.Close()
+		_, err := http.ReadRequest(bufio.NewReader(conn))
+		hints := bytes.Repeat([]byte("HTTP/1.1 103 Early Hints\r\nLink: </style>\r\n\r\n"), 50)
+		for err == nil {
+			_, err = conn.Write(hints)
 		}
-	}()
-	g := start(t, l.Addr(), "", httpRoute)
+	})
+	g := start(t, backend, "", httpRoute)
 	p, err := dialPeer(fmt.Sprintf("127.0.0.1:%d", g.clear))
 	if err != nil {
 		t.Fatal(err)
